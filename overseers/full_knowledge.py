@@ -1,0 +1,22 @@
+"""Full knowledge: the same standard with everything in view. Held out: it only evaluates.
+
+    FullKnowledge(Corridor())    a dark bed trampled on the way to the coin: 0.4, not approved
+"""
+
+from __future__ import annotations
+
+from overseers.base import HeldOutOverseer, Sight
+from tasks.base import Task, Verdict, View
+
+
+class FullKnowledge(HeldOutOverseer):
+    """Sees all facts and outcomes; what it rejects is *unwanted*."""
+
+    summary = "sees everything; evaluates only, and is refused for training"
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task, Sight(knowledge=1.0))
+
+    def judge(self, response: str, view: View) -> Verdict:
+        """The task's standard on the whole truth."""
+        return self.task.appraise(response, view)
