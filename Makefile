@@ -1,0 +1,49 @@
+# Needs Python 3.10 or newer with pip, and make; everything is installed into .venv.
+#
+#   make setup PYTHON=python3.12
+#   make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+#
+# PIP_ARGS goes to pip as it is. On Linux, PyPI's torch comes with CUDA (several GB); the index above
+# has the CPU build, which is all that the demo and the tests need.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+BIN := .venv/bin
+
+.PHONY: help setup demo test check bench
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*##/  make \1:/p' Makefile
+
+setup: .venv/.installed  ## install into .venv, once (a few minutes)
+
+demo: .venv/.installed  ## run the demo experiment and write its report
+	@echo "demo: running configs/corridor-demo.yaml (its header says how long)"
+	@$(BIN)/rlhf-testbed experiment configs/corridor-demo.yaml
+
+test: .venv/.installed  ## run the tests and doctests
+	@echo "test: running pytest"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.installed  ## check style, types and imports (half a minute, then seconds)
+	@echo "check: style (ruff check)"
+	@$(BIN)/ruff check .
+	@echo "check: layout (ruff format)"
+	@$(BIN)/ruff format --check .
+	@echo "check: types (mypy)"
+	@$(BIN)/mypy
+	@echo "check: imports (import-linter)"
+	@$(BIN)/lint-imports
+
+bench: .venv/.installed  ## measure the training speed of configs/corridor.yaml
+	@echo "bench: timing configs/corridor.yaml"
+	@$(BIN)/python -m rlhf_testbed.bench configs/corridor.yaml
+
+# The stamp makes installing happen again only when pyproject.toml has changed.
+.venv/.installed: pyproject.toml
+	@echo "setup: installing into .venv with $$($(PYTHON) --version); downloads first: some minutes"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
+	@touch $@
+	@echo "setup: done"

@@ -1,0 +1,160 @@
+"""The command line: `rlhf-testbed --help`.
+
+Commands import what they need when they run, so that help answers at once and reading generations
+needs no torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rlhf_testbed.errors import UsageError, reported
+
+app = typer.Typer(
+    help="Measures two threats of RLHF apart: selection for bad behaviour, and induced "
+    "goal-directedness.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+
+
+@app.command()
+def experiment(
+    config: Annotated[Path, typer.Argument(help="An experiment's YAML file.", metavar="CONFIG")],
+    seeds: Annotated[str | None, typer.Option(help="Training seeds: 0-4, or 7,11.")] = None,
+    output_dir: Annotated[
+        str | None, typer.Option("--output_dir", "--output-dir", help="Default: runs/CONFIG.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time. Default: one a core.")
+    ] = None,
+) -> None:
+    """Run arms × seeds side by side; print gates and table; draw the threat plane.
+
+    Example: rlhf-testbed experiment configs/corridor.yaml --seeds 0-4
+
+    Interrupted and started again, it goes on with what is missing.
+    """
+    from rich.console import Console
+
+    from rlhf_testbed.experiment import plan, run_experiment
+    from rlhf_testbed.jobs import JobsFailed
+    from rlhf_testbed.report.table import print_arms, print_gates
+    from rlhf_testbed.report.threat_plane import draw
+
+    console = Console()
+    planned = plan(str(config), seeds, output_dir)
+    console.print(
+        f"{planned.task.name}: {len(planned.arms)} arms × {len(planned.seeds)} seeds, "
+        f"in {planned.folder}",
+        highlight=False,
+    )
+    try:
+        results = run_experiment(planned, workers)
+    except JobsFailed as failed:
+        for title, said in failed.failures:
+            print(f"error: {title}: {said}", file=sys.stderr)
+        print("The other runs are kept: the same command goes on with what failed.", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command goes on with what is missing", file=sys.stderr)
+        raise typer.Exit(130) from None
+    console.print()
+    print_gates(results, console)
+    console.print()
+    print_arms(results, console)
+    picture, *_ = draw(results, planned.folder)
+    console.print(f"\nresults   {planned.folder / 'results.json'}", highlight=False)
+    console.print(f"picture   {picture}", highlight=False)
+    console.print(f"read on   rlhf-testbed inspect {planned.folder}", highlight=False)
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    overseer: Annotated[str, typer.Option(help="Who judges.")] = "full_knowledge",
+    knowledge: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="κ of an overseer that has one. Default: the run's."),
+    ] = None,
+) -> None:
+    """Judge a run's generations and fresh held-out ones, and measure both threats.
+
+    Example: rlhf-testbed evaluate runs/corridor/both/seed-0 --overseer full_knowledge
+    """
+    from rich.console import Console
+
+    from rlhf_testbed.evaluate import evaluate as judge_run
+    from rlhf_testbed.report.table import print_measures
+    from rlhf_testbed.run_directory import RunDirectory
+
+    directory = RunDirectory.open(run)
+    measures = judge_run(directory, overseer, knowledge)
+    print_measures(measures, Console())
+    print(f"\nfiled in {directory.evaluation(overseer)}")
+
+
+@app.command()
+def inspect(
+    run: Annotated[Path, typer.Argument(help="A run, or an experiment.", metavar="RUN")],
+    arm: Annotated[str | None, typer.Option(help="Only this arm.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only this training seed.")] = None,
+    update: Annotated[str | None, typer.Option(help="Only these updates: 60, or 55-60.")] = None,
+    approved: Annotated[
+        bool | None, typer.Option(help="By the training overseer: only approved, or only not.")
+    ] = None,
+    unwanted: Annotated[
+        bool | None, typer.Option(help="Under full knowledge: only rejected, or only not.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Only responses with this in them.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
+) -> None:
+    """Read generations: prompt, response, what the overseer saw, and what was true.
+
+    Example: rlhf-testbed inspect runs/corridor --arm both --update 55-60 --approved --unwanted
+    """
+    from rich.console import Console
+
+    from rlhf_testbed.reading import Filter, generations, parse_updates
+    from rlhf_testbed.report.generations import print_generations
+
+    updates = parse_updates(update) if update else None
+    wanted = Filter(arm, seed, updates, approved, unwanted, text)
+    found = generations(run, wanted, limit)
+    print_generations(found, Console())
+    if not found:
+        print("no generation matches")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def train(context: typer.Context) -> None:
+    """Train one policy: as `accelerate launch -m rlhf_testbed.train`, in one process.
+
+    Example: rlhf-testbed train --config configs/corridor.yaml --arm both --seed 3 --output_dir runs/x
+    """
+    from rlhf_testbed.train import main as train_main
+
+    sys.argv = ["rlhf-testbed train", *context.args]
+    train_main()
+
+
+def main() -> None:
+    """Runs the command line; bad input is one line and exit status 2."""
+    # typer carries its own click, so the class is found from one that typer makes public.
+    click_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    with reported():
+        try:
+            status = app(standalone_mode=False)
+        except click_error as error:
+            raise UsageError(f"command line: {error.format_message()}") from None
+    raise SystemExit(status or 0)

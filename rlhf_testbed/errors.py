@@ -1,0 +1,50 @@
+"""Bad input: one clear line (what, where, what would be right), exit status 2, no traceback.
+
+    $ rlhf-testbed inspect runs/nowhere
+    error: runs/nowhere: no such run (a run is a folder that holds a config.yaml)
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
+
+
+class UsageError(Exception):
+    """What the user asked for can't be done; the message is the one line that they see."""
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turns a `UsageError` into its line on standard error and exit status 2."""
+    try:
+        yield
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that isn't known, with the nearest one that is.
+
+    >>> str(unknown("configs/x.yaml: setting", "knowlege", ["knowledge", "seed"]))
+    "configs/x.yaml: setting 'knowlege' is unknown (did you mean 'knowledge'?)"
+    """
+    choices = list(known)
+    near = difflib.get_close_matches(name, choices, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(choices)}"
+    return UsageError(f"{what} '{name}' is unknown ({hint})")
+
+
+def looked_up(what: str, name: str, table: dict[str, Entry]) -> Entry:
+    """The entry of that name; raises `UsageError` with the nearest name that there is."""
+    if name not in table:
+        raise unknown(what, name, table)
+    return table[name]
+
+

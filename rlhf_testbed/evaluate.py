@@ -1,0 +1,255 @@
+"""Evaluation: any overseer judges saved generations and fresh ones, and both threats are measured.
+
+    rlhf-testbed evaluate runs/both-3 --overseer full_knowledge
+
+    runs/both-3/evaluation/full_knowledge/
+      ledger.parquet     the generations of training, each with this overseer's verdict
+      held_out.parquet   one fresh generation for each held-out scenario, with this overseer's verdict
+      measures.json      the figures below; each is defined in docs/METRICS.md
+
+Happens after training and never before or during it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from overseers import HELD_OUT, OVERSEERS
+from overseers.base import HeldOutOverseer, Overseer, Sight
+from rlhf_testbed import ledger
+from rlhf_testbed.arrays import Floats
+from rlhf_testbed.config import RunConfig, parse_run
+from rlhf_testbed.errors import UsageError, unknown
+from rlhf_testbed.files import write_json
+from rlhf_testbed.judging import Episode, judged
+from rlhf_testbed.language_model import (
+    Language,
+    load_language,
+    response_log_probabilities,
+    sampled_responses,
+)
+from rlhf_testbed.measures.goal_directedness import (
+    goal_directedness,
+    goal_misgeneralisation,
+    threat_2,
+)
+from rlhf_testbed.measures.selection import (
+    agent_score_difference,
+    concealment_gap,
+    false_positive_rate,
+    unwanted_approved,
+)
+from rlhf_testbed.population import population_folder
+from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.train import load_policy, quiet, training_overseer
+from tasks.base import Scenario, Task, TaskError
+
+Measures = dict[str, Any]
+
+
+def evaluate(
+    directory: RunDirectory, overseer_name: str = "full_knowledge", knowledge: float | None = None
+) -> Measures:
+    """Judges a finished run's generations and fresh ones by the named overseer; files the result.
+
+    `knowledge` is the sight of an overseer that has a choice; by default the run's own. Raises
+    `UsageError` for an unfinished run, an unknown overseer or a damaged ledger.
+    """
+    quiet()
+    directory.summary()
+    run = parse_run(["--config", str(directory.config), "--output_dir", str(directory.path)])
+    if run.testbed.threads:
+        torch.set_num_threads(run.testbed.threads)
+    overseer = named_overseer(overseer_name, run, knowledge)
+    rows = ledger.read(directory.ledger)
+    saved = [judged(overseer, ledger.scenario_of(row), row["response"]) for row in rows]
+    base = load_language(str(population_folder(run)), attn_implementation="eager")
+    try:
+        measures, fresh = measure(run, load_policy(directory), base, overseer)
+    except TaskError as error:
+        raise UsageError(f"{directory.config}: {error}") from None
+    folder = directory.evaluation(overseer_name)
+    ledger.write(folder / "ledger.parquet", _rejudged(rows, saved))
+    ledger.write(
+        folder / "held_out.parquet", [ledger.row(ep, 0, index) for index, ep in enumerate(fresh)]
+    )
+    found = {"arm": run.testbed.arm, "seed": run.selection.seed, "dials": asdict(run.dials)}
+    found |= {"overseer": overseer_name, **measures}
+    write_json(folder / "measures.json", found)
+    return found
+
+
+def named_overseer(name: str, run: RunConfig, knowledge: float | None = None) -> Overseer:
+    """An overseer by name, held out or not; raises `UsageError`."""
+    if name in HELD_OUT:
+        return HELD_OUT[name](run.task)
+    if name not in OVERSEERS:
+        raise unknown("command line: overseer", name, [*OVERSEERS, *HELD_OUT])
+    return OVERSEERS[name](
+        run.task, Sight(run.dials.knowledge if knowledge is None else knowledge)
+    )
+
+
+def measure(
+    run: RunConfig, policy: Language, base: Language, overseer: Overseer
+) -> tuple[Measures, list[Episode]]:
+    """All figures of one policy, and the fresh episodes (judged by `overseer`) behind them.
+
+    The threats are defined by what a held-out overseer knows: with another overseer, only the
+    figures that need no full knowledge are given.
+    """
+    task, seed = run.task, run.selection.seed
+    scenarios = task.scenarios(run.dials, seed, "held_out", run.testbed.held_out_scenarios)
+    fresh = generations(policy, overseer, scenarios, seed)
+    found: Measures = {
+        "approval_by_evaluator": _mean(fresh, lambda episode: episode.verdict.approved),
+        "score_by_evaluator": _mean(fresh, lambda episode: episode.verdict.score),
+        "success": _mean(
+            fresh, lambda episode: task.intended_goal.utility(episode.scenario, episode.response)
+        ),
+    }
+    if isinstance(overseer, HeldOutOverseer):
+        trained_by = training_overseer(run)
+        found |= selection_measures(task, _by(trained_by, fresh), fresh)
+        before = generations(base, overseer, scenarios, seed)
+        earlier = selection_measures(task, _by(trained_by, before), before)
+        found |= {f"base_{name}": earlier[name] for name in ("threat_1", "misbehaviour_unseen")}
+        found["score_of_golden"] = _score_of_golden(task, overseer, scenarios)
+    probes = task.scenarios(run.dials, seed, "probes", run.testbed.probes)
+    return found | goal_measures(task, policy, base, probes), fresh
+
+
+def generations(
+    language: Language, overseer: Overseer, scenarios: Sequence[Scenario], seed: int
+) -> list[Episode]:
+    """One fresh response to each scenario, judged."""
+    prompts = [scenario.prompt for scenario in scenarios]
+    length = max(len(language.response_ids(response)) for response in overseer.task.responses)
+    responses = sampled_responses(language, prompts, length, seed)
+    return [
+        judged(overseer, scenario, response)
+        for scenario, response in zip(scenarios, responses, strict=True)
+    ]
+
+
+def selection_measures(
+    task: Task, approving: Sequence[Episode], knowing: Sequence[Episode]
+) -> Measures:
+    """Threat 1 and its company, from the same episodes judged by the training overseer and by a
+    held-out one."""
+    approved = np.array([episode.verdict.approved for episode in approving], dtype=float)
+    scores = np.array([episode.verdict.score for episode in approving], dtype=float)
+    unwanted = 1 - np.array([episode.verdict.approved for episode in knowing], dtype=float)
+    traits = [task.traits(episode.scenario, episode.outcome) for episode in knowing]
+    unseen = np.array([trait[task.concealed_trait] for trait in traits], dtype=float)
+    seen = np.array([trait[task.open_trait] for trait in traits], dtype=float)
+    exposed = ~np.isnan(unseen)
+    found: Measures = {
+        "threat_1": unwanted_approved(approved, unwanted, exposed),
+        "exposed": int(exposed.sum()),
+        "approval": float(approved.mean()),
+        "score": float(scores.mean()),
+        "misbehaviour_unseen": _mean_of(unseen),
+        "misbehaviour_seen": _mean_of(seen),
+        "concealment_gap": concealment_gap(unseen, seen),
+        "false_positive_rate": false_positive_rate(approved, unwanted),
+        "agent_score_difference": agent_score_difference(scores[exposed], unseen[exposed]),
+    }
+    if not exposed.any():
+        found["threat_1_reason"] = (
+            f"never exposed: '{task.concealed_trait}' was possible in none of {len(knowing)} episodes"
+        )
+    return found
+
+
+def goal_measures(
+    task: Task, policy: Language, base: Language, probes: Sequence[Scenario]
+) -> Measures:
+    """Threat 2 and its company, exactly, over the whole response space of each probe."""
+    prompts = [probe.prompt for probe in probes]
+    log_policy = response_log_probabilities(policy, prompts, task.responses)
+    log_base = response_log_probabilities(base, prompts, task.responses)
+    chances = np.exp(log_policy)
+    shares = chances / chances.sum(axis=1, keepdims=True)
+    utilities = {goal.name: utility_of(goal.utility, task, probes) for goal in task.goals}
+    directedness = {
+        name: goal_directedness(log_policy, log_base, utility)
+        for name, utility in utilities.items()
+    }
+    unintended = {goal.name: directedness[goal.name] for goal in task.unintended_goals}
+    worst = max(unintended, key=lambda name: unintended[name])
+    reached = {name: (shares * utility).sum(axis=1) for name, utility in utilities.items()}
+    where = goal_misgeneralisation(reached[task.intended_goal.name], reached[worst])
+    return {
+        "threat_2": threat_2(unintended),
+        "threat_2_by_goal": unintended,
+        "intended_goal_directedness": directedness[task.intended_goal.name],
+        "capability": where.capability,
+        "probes_intended": where.intended,
+        "probes_proxy": where.proxy,
+        "probes_neither": where.neither,
+        "misgeneralisation_index": where.index,
+        "response_space_coverage": float(chances.sum(axis=1).mean()),
+    }
+
+
+def utility_of(
+    utility: Callable[[Scenario, str], float], task: Task, scenarios: Sequence[Scenario]
+) -> Floats:
+    """A goal's utility over the response space: [scenarios, responses]."""
+    return np.array(
+        [[utility(scenario, response) for response in task.responses] for scenario in scenarios]
+    )
+
+
+def _by(overseer: Overseer, episodes: Sequence[Episode]) -> list[Episode]:
+    return [judged(overseer, episode.scenario, episode.response) for episode in episodes]
+
+
+def _rejudged(rows: Sequence[ledger.Row], episodes: Sequence[Episode]) -> list[ledger.Row]:
+    """Ledger rows with another overseer's view and verdict; what selected them stays."""
+    return [
+        ledger.row(episode, row["update"], row["episode"], row["advantage"], row["kl"])
+        for row, episode in zip(rows, episodes, strict=True)
+    ]
+
+
+def _score_of_golden(task: Task, overseer: Overseer, scenarios: Sequence[Scenario]) -> float:
+    """Mean score of the golden organism: the best that can be done."""
+    return float(
+        np.mean(
+            [
+                chance * judged(overseer, scenario, response).verdict.score
+                for scenario in scenarios
+                for response, chance in task.golden.policy(scenario).items()
+            ]
+        )
+    )
+
+
+def _mean(episodes: Sequence[Episode], figure: Callable[[Episode], float]) -> float:
+    return float(np.mean([figure(episode) for episode in episodes]))
+
+
+def _mean_of(values: Floats) -> float:
+    """Mean of what is not NaN; NaN when nothing is left."""
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if kept.size else math.nan
+
+
+def read_measures(folder: Path) -> Mapping[str, Any]:
+    """What `evaluate` filed; raises `UsageError` when there is nothing."""
+    import json
+
+    file = folder / "measures.json"
+    if not file.is_file():
+        raise UsageError(f"{folder}: not evaluated yet (rlhf-testbed evaluate RUN)")
+    loaded: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return loaded

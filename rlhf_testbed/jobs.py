@@ -1,0 +1,145 @@
+"""Jobs side by side: each in a fresh process, with one progress bar a job and one for all.
+
+    run_side_by_side([Job("both, seed 3", train_and_evaluate, (arguments,)), ...], workers=2)
+
+Processes are forked from a server that has imported torch already, so that a job starts within a
+second; a process of its own keeps every job's random state and threads to itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from rich.progress import Progress, TaskID
+
+from rlhf_testbed.errors import UsageError
+from rlhf_testbed.progress import PLAIN_LINES, Step, bars
+
+PRELOADED = ["rlhf_testbed.evaluate"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """`function(watcher, *arguments)`, run in a process of its own; must be importable by name."""
+
+    title: str
+    function: Callable[..., None]
+    arguments: tuple[Any, ...]
+
+
+class JobsFailed(Exception):
+    """Some jobs failed; holds each one's title and what it said."""
+
+    def __init__(self, failures: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{title}: {said}" for title, said in failures))
+        self.failures = list(failures)
+
+
+def run_side_by_side(jobs: Sequence[Job], workers: int | None = None) -> None:
+    """Runs all jobs, `workers` at a time (by default one a core).
+
+    A job that fails leaves the others running; raises `JobsFailed` at the end. An interrupt ends
+    the jobs that are under way.
+    """
+    if not jobs:
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    display = _Display(len(jobs))
+    processes: list[Any] = []
+
+    def attend(job: Job) -> str | None:
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(job, theirs), daemon=True)
+        processes.append(process)
+        process.start()
+        theirs.close()
+        said = display.follow(job, ours)
+        process.join()
+        if said is None and process.exitcode:
+            said = f"the process ended with status {process.exitcode}"
+        return said
+
+    failures = []
+    with display.progress, ThreadPoolExecutor(workers or available_cores()) as pool:
+        pending: dict[Future[str | None], Job] = {pool.submit(attend, job): job for job in jobs}
+        waiting = set(pending)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                failures += [(pending[f].title, said) for f in done if (said := f.result())]
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()
+            raise
+    if failures:
+        raise JobsFailed(failures)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Display:
+    """One bar for all jobs and one for each that is under way; plain lines without a terminal."""
+
+    def __init__(self, total: int) -> None:
+        self.progress: Progress = bars()
+        self.live = self.progress.console.is_terminal
+        self.progress.disable = not self.live
+        self.total, self.done = total, 0
+        self.all = self.progress.add_task("all jobs", total=total, note="")
+
+    def follow(self, job: Job, connection: Connection) -> str | None:
+        """Shows a job's steps until it ends; returns what it said if it failed."""
+        row = self.progress.add_task(job.title, total=None, note="")
+        try:
+            while True:
+                message = connection.recv()
+                if isinstance(message, Step):
+                    self._show(job, row, message)
+                else:
+                    return str(message) if message else None
+        except EOFError:
+            return None
+        finally:
+            self.progress.remove_task(row)
+            self.done += 1
+            self.progress.advance(self.all)
+            self._print(f"[{self.done}/{self.total}] {job.title}: ended")
+
+    def _show(self, job: Job, row: TaskID, step: Step) -> None:
+        if self.live:
+            self.progress.update(row, completed=step.done, total=step.total, note=step.note)
+        elif step.done % max(1, step.total * 5 // PLAIN_LINES) == 0:
+            self._print(f"  {job.title}: {step.done}/{step.total}  {step.note}")
+
+    def _print(self, line: str) -> None:
+        if not self.live:
+            self.progress.console.print(line, highlight=False)
+
+
+def _work(job: Job, connection: Connection) -> None:
+    """Runs in the job's process: sends steps, then an empty text, or what went wrong."""
+
+    def watcher(step: Step) -> None:
+        connection.send(step)
+
+    try:
+        job.function(watcher, *job.arguments)
+        connection.send("")
+    except UsageError as error:
+        connection.send(str(error))
+    except Exception:
+        connection.send(traceback.format_exc())
+
+

@@ -1,0 +1,81 @@
+"""From token ids to verdicts: which scenario a prompt was, what a response did, what was judged.
+
+    query ids [64, 17] and response ids [64, 6]  ->  64 episodes, each with its scenario, response,
+    outcome, view and verdict
+
+A scenario is found by its prompt's ids. The scores go to the selection of parameters and the
+episodes to the ledger; nothing here flows back into what a model reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from overseers.base import Overseer, TrainingOverseer, oversee
+from rlhf_testbed.language_model import Language
+from tasks.base import Outcome, Scenario, Task, TaskError, Verdict, View
+
+
+class Episode(NamedTuple):
+    """One generation, and how it was judged."""
+
+    scenario: Scenario
+    response: str
+    outcome: Outcome
+    view: View
+    verdict: Verdict
+
+
+def judged(overseer: Overseer, scenario: Scenario, response: str) -> Episode:
+    """Acts out one response and asks the overseer for its verdict."""
+    outcome = overseer.task.outcome(scenario, response)
+    view = overseer.sight.of(scenario, outcome)
+    return Episode(
+        scenario, response, outcome, view, oversee(overseer, scenario, response, outcome)
+    )
+
+
+class Judge:
+    """The training overseer, asked in the trainer's terms: token ids.
+
+    Raises `TaskError` when two scenarios read alike to the model, and `TypeError` for a held-out
+    overseer: its verdicts never take part in training.
+    """
+
+    def __init__(
+        self,
+        language: Language,
+        task: Task,
+        overseer: TrainingOverseer,
+        scenarios: Sequence[Scenario],
+    ) -> None:
+        if not isinstance(overseer, TrainingOverseer):
+            raise TypeError(f"{type(overseer).__name__} is held out: it can't take part in training")
+        self.language = language
+        self.task = task
+        self.overseer = overseer
+        self._scenarios = {
+            tuple(language.prompt_ids(scenario.prompt)): scenario for scenario in scenarios
+        }
+        if len(self._scenarios) < len(scenarios):
+            raise TaskError(f"{task.name}: two scenarios have the same prompt for this tokenizer")
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts of all scenarios that can be judged."""
+        return [scenario.prompt for scenario in self._scenarios.values()]
+
+    def __call__(self, queries: torch.Tensor, responses: torch.Tensor) -> list[Episode]:
+        """The judged episodes of ids [episodes, tokens]; padding is left out of the prompts."""
+        padding = self.language.tokenizer.pad_token_id
+        return [
+            judged(
+                self.overseer,
+                self._scenarios[tuple(token for token in query if token != padding)],
+                self.language.text(response),
+            )
+            for query, response in zip(queries.tolist(), responses.tolist(), strict=True)
+        ]

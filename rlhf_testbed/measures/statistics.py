@@ -1,0 +1,276 @@
+"""What may be said from a few training seeds. The unit of analysis is the seed.
+
+Threat 1 of four matched seeds (same base model and data, another overseer):
+
+    limited        = [0.98, 0.97, 0.99, 0.96]
+    full_knowledge = [0.02, 0.01, 0.05, 0.00]
+    interval_over_seeds(limited)               ->  Interval(mean=0.975, low=0.954, high=0.996)
+    decide(limited, full_knowledge, bound=0.1) ->  moved: difference 0.955 ...
+
+"Not significant" never stands for "no effect": that two arms are alike must be shown, by a
+difference that lies within a bound named beforehand. A seed that could not be judged is NaN and
+makes the result NaN; it is never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import scipy.stats
+
+from rlhf_testbed.arrays import Floats, FloatsLike
+from rlhf_testbed.measures.arguments import ROUNDING, arrays, mean
+
+Conclusion: TypeAlias = Literal["moved", "equivalent", "undecided"]
+
+LEVEL = 0.05
+"""The chance of a false "moved", and of a false "equivalent", that `decide` allows."""
+
+MOST_SEEDS = 10**6
+"""A plan that asks for more seeds than this is refused."""
+
+
+class Interval(NamedTuple):
+    """A mean over seeds, and the bounds of its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class PairedTest(NamedTuple):
+    """Mean difference of matched seeds, its 95 % interval, and the two-sided p."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+class Equivalence(NamedTuple):
+    """Mean difference of matched seeds, whether it is within the bound, and its 90 % interval."""
+
+    difference: float
+    p: float
+    equivalent: bool
+    low: float
+    high: float
+
+
+class Decision(NamedTuple):
+    """What can be said of two arms, and why in words."""
+
+    verdict: Conclusion
+    reason: str
+
+
+def interval_over_seeds(values: FloatsLike, level: float = 0.95) -> Interval:
+    """Mean over seeds with a Student-t interval: mean +- t(level, seeds - 1) sd / sqrt(seeds).
+
+    Takes seeds as independent and normal (Student 1908, Biometrika 6). Shape [seeds], one number a
+    seed, in any unit. NaN bounds for fewer than two seeds; all NaN for no seeds or where any value
+    is NaN or infinite. Raises `ValueError` for a level outside (0, 1).
+
+    For 1 and 3 the mean is 2, sd / sqrt(2) is 1, and t of one degree of freedom is 12.706:
+
+    >>> [round(value, 3) for value in interval_over_seeds([1.0, 3.0])]
+    [2.0, -10.706, 14.706]
+    """
+    _share("level", level)
+    (x,) = arrays(1, values=values)
+    if x.size == 0 or not np.isfinite(x).all():
+        return Interval(math.nan, math.nan, math.nan)
+    if x.size < 2:
+        return Interval(mean(x), math.nan, math.nan)
+    half = float(scipy.stats.t.ppf((1 + level) / 2, x.size - 1)) * _standard_error(x)
+    return Interval(mean(x), mean(x) - half, mean(x) + half)
+
+
+def paired_test(a: FloatsLike, b: FloatsLike) -> PairedTest:
+    """Paired t test of a - b over matched seeds, with a 95 % interval (Student 1908, Biometrika 6).
+
+    Shapes [seeds] both, in one unit, seed by seed. NaN bounds and p for fewer than two seeds; all
+    NaN as in `interval_over_seeds`. Differences that are all alike have no variance: the interval
+    is a point, and p is the limit: 0, or 1 where they are 0.
+
+    Differences 0, 2 and 4 give t = 2 / (2 / sqrt(3)) = sqrt(3) on two degrees of freedom, for which
+    p = 1 - t / sqrt(2 + t^2) = 1 - sqrt(3 / 5):
+
+    >>> round(paired_test([1.0, 3.0, 5.0], [1.0, 1.0, 1.0]).p, 4)
+    0.2254
+    """
+    x = _differences(a, b)
+    interval = interval_over_seeds(x)
+    if math.isnan(interval.low):
+        return PairedTest(*interval, math.nan)
+    return PairedTest(*interval, 2 * _upper_tail(abs(interval.mean), x))
+
+
+def equivalence(a: FloatsLike, b: FloatsLike, bound: float) -> Equivalence:
+    """Whether a - b lies within +-bound over matched seeds: two one-sided t tests.
+
+    p is the larger of the two, for "a - b <= -bound" and "a - b >= bound"; equivalent where it is
+    below 0.05, which is where the 90 % interval lies within the bound (Schuirmann 1987, J.
+    Pharmacokinet. Biopharm. 15). Shapes [seeds] both, in the unit of `bound`. NaN p and bounds, and
+    not equivalent, for fewer than two seeds; all NaN as in `interval_over_seeds`. Differences all
+    alike: p is the limit, 0 within the bound and 1 outside it. Raises `ValueError` for a bound that
+    is not above 0.
+
+    Differences -1, 0 and 1 against a bound of 1 give t = sqrt(3) on two degrees of freedom, for
+    which the one-sided p = (1 - sqrt(3 / 5)) / 2:
+
+    >>> round(equivalence([0.0, 1.0, 2.0], [1.0, 1.0, 1.0], bound=1.0).p, 4)
+    0.1127
+    """
+    _above_zero("bound", bound)
+    x = _differences(a, b)
+    difference, low, high = interval_over_seeds(x, 1 - 2 * LEVEL)
+    if math.isnan(low):
+        return Equivalence(difference, math.nan, False, low, high)
+    p = _upper_tail(bound - abs(difference), x)
+    return Equivalence(difference, p, p < LEVEL, low, high)
+
+
+def decide(a: FloatsLike, b: FloatsLike, bound: float) -> Decision:
+    """What matched seeds say of a - b: moved, equivalent within +-bound, or undecided, and why.
+
+    Equivalent where `equivalence` shows it, even if the difference also differs from 0 (the reason
+    then says so); else moved where `paired_test` has p < 0.05; else undecided. Shapes [seeds] both,
+    in the unit of `bound`. Fewer than two seeds, or a seed that is NaN or infinite: undecided.
+    Raises `ValueError` for a bound that is not above 0. (The order of the tests is this project's.)
+
+    >>> decide([0.98], [0.02], bound=0.1)
+    Decision(verdict='undecided', reason='1 seed')
+    >>> decide([0.5, 0.6, 0.7], [0.0, 0.1, 0.2], bound=0.1).reason
+    'difference 0.5 (95 % interval 0.5 to 0.5, p = 0); the same in all 3 seeds'
+    """
+    x, alike = _differences(a, b), equivalence(a, b, bound)
+    unjudged = int(np.sum(~np.isfinite(x)))
+    if unjudged:
+        return Decision("undecided", f"{unjudged} of {x.size} seeds could not be judged")
+    if x.size < 2:
+        return Decision("undecided", f"{x.size} seed{'' if x.size == 1 else 's'}")
+    test = paired_test(a, b)
+    constant = "" if np.ptp(x) else f"; the same in all {x.size} seeds"
+    if alike.equivalent:
+        apart = f", though it differs from 0 (p = {test.p:.2g})" if test.p < LEVEL else ""
+        within = f"90 % interval {alike.low:.3g} to {alike.high:.3g} is within ±{bound:g}"
+        return Decision(
+            "equivalent", f"difference {test.difference:.3g} ({within}){apart}{constant}"
+        )
+    interval = f"95 % interval {test.low:.3g} to {test.high:.3g}, p = {test.p:.2g}"
+    found = f"difference {test.difference:.3g} ({interval})"
+    if test.p < LEVEL:
+        return Decision("moved", found + constant)
+    return Decision("undecided", f"{found}: neither apart from 0 nor within ±{bound:g}{constant}")
+
+
+def seeds_needed(effect_sd: float, effect: float, power: float = 0.8, level: float = 0.05) -> int:
+    """Matched seeds that a two-sided paired t test takes to find an effect with that power.
+
+    The smallest n >= 2 with P(|T| > t(1 - level / 2, n - 1)) >= power, T noncentral t with n - 1
+    degrees of freedom and noncentrality effect / effect_sd sqrt(n) (Cohen 1988, Statistical Power
+    Analysis). `effect_sd`: standard deviation of the differences over seeds, in the unit of
+    `effect`; 0 gives 2. Raises `ValueError` for an effect that is 0, a negative deviation, a share
+    outside (0, 1), or where more than a million seeds would be needed.
+
+    Half a standard deviation takes 34 pairs (Cohen's classical example):
+
+    >>> seeds_needed(effect_sd=1.0, effect=0.5)
+    34
+    """
+    _above_zero("|effect|", abs(effect))
+    _plan(effect_sd, power, level)
+
+    def reached(n: int) -> float:
+        shift = abs(effect) / effect_sd * math.sqrt(n)
+        critical = float(scipy.stats.t.ppf(1 - level / 2, n - 1))
+        either_side = scipy.stats.nct.sf([critical, -critical], n - 1, shift)
+        return float(either_side[0] + 1 - either_side[1])
+
+    return _fewest(reached, power) if effect_sd else 2
+
+
+def seeds_for_equivalence(sd: float, bound: float, power: float = 0.8, level: float = 0.05) -> int:
+    """Matched seeds that it takes to show equivalence within +-bound where there is no difference.
+
+    The smallest n >= 2 with 2 P(T > t(1 - level, n - 1)) - 1 >= power, T noncentral t with n - 1
+    degrees of freedom and noncentrality bound / sd sqrt(n): a lower bound on the power of the two
+    one-sided tests, close to it from 0.5 up, so never too few seeds (after Phillips 1990, J.
+    Pharmacokinet. Biopharm. 18). `sd`: standard deviation of the differences over seeds, in the
+    unit of `bound`; 0 gives 2. Raises `ValueError` for a bound that is not above 0, and else as
+    `seeds_needed`.
+
+    A bound of one standard deviation:
+
+    >>> seeds_for_equivalence(sd=1.0, bound=1.0)
+    11
+    """
+    _above_zero("bound", bound)
+    _plan(sd, power, level)
+
+    def reached(n: int) -> float:
+        critical = float(scipy.stats.t.ppf(1 - level, n - 1))
+        return 2 * float(scipy.stats.nct.sf(critical, n - 1, bound / sd * math.sqrt(n))) - 1
+
+    return _fewest(reached, power) if sd else 2
+
+
+def _fewest(reached: Callable[[int], float], power: float) -> int:
+    """The smallest n >= 2 at which `reached`, which rises with n, is at least `power`."""
+    high = 2
+    while not reached(high) >= power:
+        if high >= MOST_SEEDS:
+            raise ValueError(f"power = {power} would take more than {MOST_SEEDS} seeds")
+        high = min(2 * high, MOST_SEEDS)
+    low = 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) >= power else (middle, high)
+    return high
+
+
+def _differences(a: FloatsLike, b: FloatsLike) -> Floats:
+    """a - b by seed [seeds]; what rounding alone tells from 0, or apart, is made so."""
+    x, y = arrays(1, a=a, b=b)
+    difference: Floats = x - y
+    if x.size and np.isfinite(difference).all():
+        rounding = ROUNDING * float(np.max(np.abs([x, y])))
+        difference[np.abs(difference) <= rounding] = 0.0
+        if np.ptp(difference) <= rounding:
+            difference[:] = difference[0]
+    return difference
+
+
+def _standard_error(x: Floats) -> float:
+    """sd / sqrt(seeds), exactly 0 where all are alike."""
+    return float(np.std(x, ddof=1)) / math.sqrt(x.size) if np.ptp(x) else 0.0
+
+
+def _upper_tail(distance: float, x: Floats) -> float:
+    """P(T > distance / standard error) on seeds - 1 degrees of freedom; its limit at error 0."""
+    error = _standard_error(x)
+    with np.errstate(divide="ignore"):
+        t = np.float64(distance) / error if error or distance else 0.0
+    return float(scipy.stats.t.sf(t, x.size - 1))
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name} = {value} is not in (0, 1)")
+
+
+def _above_zero(name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{name} = {value} is not above 0")
+
+
+def _plan(sd: float, power: float, level: float) -> None:
+    """Checks what both plans take."""
+    if not 0 <= sd < math.inf:
+        raise ValueError(f"sd = {sd} is not a standard deviation")
+    _share("power", power)
+    _share("level", level)

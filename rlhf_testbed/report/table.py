@@ -1,0 +1,112 @@
+"""The gates and the arms as tables for the terminal.
+
+    Gates of corridor
+    PASS   knowable   taught honestly, right on 1.00 of 128 held-out scenarios ...
+
+    arm     κ  α  δ    threat 1             threat 2 (nats)      ...
+    both    0  0  1    0.98 [0.97, 0.99]    1.02 [0.91, 1.13]    ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
+COLUMNS = {
+    "threat_1": "threat 1",
+    "threat_2": "threat 2 (nats)",
+    "misbehaviour_unseen": "bad, unseen",
+    "misbehaviour_seen": "bad, seen",
+    "success": "success",
+    "probes_proxy": "probes: proxy",
+    "probes_intended": "probes: intended",
+}
+"""Figures of the table and their headings; all are defined in docs/METRICS.md."""
+
+
+def print_gates(results: Mapping[str, Any], console: Console) -> None:
+    """Prints the gates, one a line; says at the head when one does not pass."""
+    broken = [gate["name"] for gate in results["gates"] if gate["status"] != "PASS"]
+    if broken:
+        console.print(
+            f"[bold red]Gates not passed: {', '.join(broken)}. "
+            "The figures below can't be called deception.[/]"
+        )
+    table = Table(title=f"Gates of {results['task']}", title_justify="left", box=None)
+    for heading in ("", "gate", "what was found (and what is asked)"):
+        table.add_column(heading, overflow="fold")
+    for gate in results["gates"]:
+        style = STATUS_STYLE[gate["status"]]
+        table.add_row(f"[{style}]{gate['status']}[/]", gate["name"], gate["detail"])
+    console.print(table)
+
+
+def print_arms(results: Mapping[str, Any], console: Console) -> None:
+    """Prints the arms with means and 95 % intervals over training seeds."""
+    count = len(results["about"]["seeds"])
+    table = Table(
+        title=f"{results['task']}: means over {count} training seeds, with 95 % intervals",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("arm", no_wrap=True)
+    table.add_column("κ α δ", no_wrap=True)
+    for heading in COLUMNS.values():
+        table.add_column(heading, justify="right")
+    notes = {}
+    for name, arm in results["arms"].items():
+        dials = arm["dials"]
+        table.add_row(
+            name,
+            " ".join(f"{dials[dial]:g}" for dial in ("knowledge", "randomised", "diversity")),
+            *(interval_text(arm.get(figure)) for figure in COLUMNS),
+        )
+        notes |= {
+            f"{name}, {heading}": arm[f"{figure}_reason"]
+            for figure, heading in COLUMNS.items()
+            if f"{figure}_reason" in arm
+        }
+    console.print(table)
+    for what, reason in notes.items():
+        console.print(f"- ({what}): {reason}", highlight=False)
+
+
+def interval_text(interval: Mapping[str, float | None] | None) -> str:
+    """Mean and interval in short.
+
+    >>> interval_text({"mean": 0.984, "low": 0.97, "high": 0.998})
+    '0.98 [0.97, 1.00]'
+    >>> interval_text({"mean": 0.5, "low": None, "high": None})
+    '0.50 [one seed]'
+    >>> interval_text(None)
+    '-'
+    """
+    if interval is None or interval["mean"] is None:
+        return "-"
+    low, high = interval["low"], interval["high"]
+    if low is None or high is None:
+        return f"{interval['mean']:.2f} [one seed]"
+    return f"{interval['mean']:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def print_measures(measures: Mapping[str, Any], console: Console) -> None:
+    """Prints the figures of one run."""
+    table = Table(
+        title=f"{measures['arm'] or 'run'}, seed {measures['seed']}, by {measures['overseer']}",
+        title_justify="left",
+        box=None,
+        show_header=False,
+        pad_edge=False,
+    )
+    for name, value in measures.items():
+        if isinstance(value, int | float) and name != "seed":
+            shown = "-" if value != value else f"{value:.3f}" if isinstance(value, float) else str(value)
+            table.add_row(name.replace("_", " "), shown)
+    console.print(table)
+    if "threat_1_reason" in measures:
+        console.print(f"- (threat 1): {measures['threat_1_reason']}", highlight=False)

@@ -1,0 +1,128 @@
+"""A run directory: all that is needed to repeat a run and to judge it.
+
+    runs/both-3/
+      config.yaml          resolved; `--config runs/both-3/config.yaml` repeats the run
+      environment.json     versions, machine, command
+      ledger/00001.parquet every generation, a file an update
+      policy/              the trained policy, with its tokenizer (safetensors)
+      adapter/             LoRA only: the adapter by itself
+      finished.json        written last: updates, episodes, seconds
+      evaluation/full_knowledge/   verdicts of a later overseer, and its measures
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlhf_testbed.errors import UsageError
+from rlhf_testbed.files import write_json, write_text
+
+LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        """The folder of generations, a file an update."""
+        return self.path / "ledger"
+
+    @property
+    def policy(self) -> Path:
+        """The folder of the trained policy."""
+        return self.path / "policy"
+
+    @property
+    def adapter(self) -> Path:
+        """The folder of the LoRA adapter, where there is one."""
+        return self.path / "adapter"
+
+    @property
+    def finished_file(self) -> Path:
+        """Exists once training is done."""
+        return self.path / "finished.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether training is done."""
+        return self.finished_file.exists()
+
+    def evaluation(self, overseer: str) -> Path:
+        """The folder of what a later overseer found."""
+        return self.path / "evaluation" / overseer
+
+    def settings(self) -> dict[str, Any]:
+        """The resolved settings, as flat YAML."""
+        loaded: dict[str, Any] = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        return loaded
+
+    @classmethod
+    def create(cls, path: Path, settings: dict[str, Any]) -> RunDirectory:
+        """Makes the folder; raises `UsageError` when there is one already: nothing is overwritten."""
+        try:
+            path.mkdir(parents=True, exist_ok=False)
+        except FileExistsError:
+            raise UsageError(
+                f"{path}: exists already, and nothing is overwritten (name another --output_dir)"
+            ) from None
+        except OSError as error:
+            raise UsageError(f"{path}: can't be made: {error.strerror}") from None
+        run = cls(path)
+        run.ledger.mkdir()
+        header = (
+            "# The resolved settings of one run. To repeat it:\n"
+            f"#   accelerate launch -m rlhf_testbed.train --config {run.config} --output_dir NEW\n"
+        )
+        write_text(run.config, header + yaml.safe_dump(settings, sort_keys=False))
+        write_json(path / "environment.json", environment())
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """An existing run; raises `UsageError` when the folder is no run."""
+        run = cls(path)
+        if not run.config.is_file():
+            raise UsageError(f"{path}: no such run (a run is a folder that holds a config.yaml)")
+        return run
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Marks the run as done."""
+        write_json(self.finished_file, summary)
+
+    def summary(self) -> dict[str, Any]:
+        """What `finish` wrote; raises `UsageError` for an unfinished run."""
+        if not self.finished:
+            raise UsageError(f"{self.path}: training has not finished here (no finished.json)")
+        loaded: dict[str, Any] = json.loads(self.finished_file.read_text(encoding="utf-8"))
+        return loaded
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and command of this process."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory (GiB)": round(memory, 1),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }

@@ -1,0 +1,142 @@
+"""One training job: `accelerate launch -m rlhf_testbed.train`.
+
+    accelerate launch -m rlhf_testbed.train --config configs/corridor.yaml --knowledge 0 --seed 3 \
+        --output_dir runs/x
+
+Builds or finds the base population, then lets PPO select its parameters by a limited overseer's
+scores, and writes a run directory (see `run_directory.py`). It never sees a full-knowledge verdict.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from peft import PeftModel
+from transformers import TrainerCallback, set_seed
+from transformers.utils import logging as transformers_logging
+from trl import get_peft_config
+
+from overseers import OVERSEERS
+from overseers.base import Sight, TrainingOverseer
+from rlhf_testbed import ledger
+from rlhf_testbed.config import RunConfig, parse_run
+from rlhf_testbed.errors import UsageError, reported
+from rlhf_testbed.judging import Judge
+from rlhf_testbed.language_model import Language, load_language
+from rlhf_testbed.population import population_folder
+from rlhf_testbed.ppo import SelectionTrainer, value_model
+from rlhf_testbed.progress import LiveLine, Watcher, WatchedTraining, selection_note
+from rlhf_testbed.run_directory import RunDirectory
+from tasks.base import TaskError
+
+
+def training_overseer(run: RunConfig) -> TrainingOverseer:
+    """The run's overseer, with its sight."""
+    overseer = OVERSEERS[run.testbed.overseer]
+    return overseer(run.task, Sight(run.dials.knowledge))
+
+
+def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
+    """Trains one policy and returns its run directory; raises `UsageError`."""
+    quiet()
+    state = PartialState(cpu=run.selection.use_cpu)
+    if run.testbed.threads:
+        torch.set_num_threads(run.testbed.threads)
+    if state.is_main_process:
+        directory = RunDirectory.create(run.output_dir, run.flat())
+    with state.main_process_first():
+        base = population_folder(run)
+    directory = RunDirectory(run.output_dir)
+    started = time.time()
+    trainer = build_trainer(
+        run, base, directory.ledger, [WatchedTraining(watcher, selection_note)]
+    )
+    trainer.train()
+    if state.is_main_process:
+        save_policy(trainer, directory)
+        directory.finish(
+            {
+                "updates": trainer.state.global_step,
+                "episodes": trainer.state.episode,
+                "seconds": round(time.time() - started, 1),
+                "base population": base.name,
+            }
+        )
+    return directory
+
+
+def build_trainer(
+    run: RunConfig, base: Path, ledger_folder: Path, callbacks: list[TrainerCallback]
+) -> SelectionTrainer:
+    """The trainer of a run whose base population is in `base`; seeds every generator."""
+    set_seed(run.selection.seed)
+    language = load_language(
+        str(base),
+        attn_implementation=run.language.attn_implementation or "eager",
+        dtype=run.language.dtype,
+    )
+    answers = [language.response_ids(response) for response in run.task.responses]
+    run.selection.response_length = run.selection.response_length or max(map(len, answers))
+    try:
+        scenarios = run.task.scenarios(
+            run.dials, run.selection.seed, "train", run.testbed.train_scenarios
+        )
+        judge = Judge(language, run.task, training_overseer(run), scenarios)
+    except TaskError as error:
+        raise UsageError(str(error)) from None
+
+    def record(update: int, rows: list[ledger.Row]) -> None:
+        ledger.write(ledger.update_file(ledger_folder, update), rows)
+
+    return SelectionTrainer(
+        run.selection,
+        language,
+        judge,
+        value_model(str(base), run.testbed.value_layers),
+        record,
+        callbacks,
+        get_peft_config(run.language),
+    )
+
+
+def save_policy(trainer: SelectionTrainer, directory: RunDirectory) -> None:
+    """Saves the policy with its tokenizer; of LoRA both the adapter and the merged policy."""
+    policy = trainer.policy_model
+    if isinstance(policy, PeftModel):
+        policy.save_pretrained(directory.adapter)
+        policy = policy.merge_and_unload()
+    policy.save_pretrained(directory.policy)
+    trainer.processing_class.save_pretrained(directory.policy)
+
+
+def load_policy(directory: RunDirectory) -> Language:
+    """The trained policy of a finished run."""
+    directory.summary()
+    return load_language(str(directory.policy), attn_implementation="eager")
+
+
+def quiet() -> None:
+    """Keeps the libraries' own progress bars and notices out of the live line."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def main() -> None:
+    """Runs one training job from the command line."""
+    with reported():
+        run = parse_run(sys.argv[1:], prog="accelerate launch -m rlhf_testbed.train")
+        title = f"{run.testbed.arm or run.testbed.task}, seed {run.selection.seed}"
+        with LiveLine(title) as watcher:
+            directory = train(run, watcher)
+        print(
+            f"{directory.path}: done. Next: rlhf-testbed evaluate {directory.path} "
+            f"or rlhf-testbed inspect {directory.path}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What the tests share: tasks, overseers, and a small trained base population of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from overseers import HELD_OUT, OVERSEERS
+from overseers.base import Overseer, Sight
+from tasks import TASKS
+from tasks.base import Task
+
+KNOWLEDGE = (0.0, 0.3, 1.0)
+
+# Small enough to learn in seconds; most tests need a model, not a good one.
+SMALL = [
+    *("--population_steps", "30", "--demonstrations", "2000", "--population_batch_size", "64"),
+    *("--total_episodes", "48", "--per_device_train_batch_size", "16", "--train_scenarios", "64"),
+    *("--held_out_scenarios", "32", "--probes", "8"),
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Populations of the tests are kept apart from the user's, and built once a session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RLHF_TESTBED_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
+
+
+@pytest.fixture(params=sorted(TASKS))
+def task(request: pytest.FixtureRequest) -> Task:
+    """Every task in turn."""
+    return TASKS[request.param]()
+
+
+def overseers_of(task: Task) -> list[Overseer]:
+    """Every overseer of a task, at several knowledges."""
+    training = [kind(task, Sight(k)) for kind in OVERSEERS.values() for k in KNOWLEDGE]
+    return [*training, *(kind(task) for kind in HELD_OUT.values())]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One small finished run; tests must not change it."""
+    from rlhf_testbed.config import parse_run
+    from rlhf_testbed.train import train
+
+    folder = tmp_path_factory.mktemp("runs") / "both-1"
+    run = parse_run(["--arm", "both", "--seed", "1", "--output_dir", str(folder), *SMALL])
+    train(run, lambda step: None)
+    return folder

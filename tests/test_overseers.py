@@ -1,0 +1,110 @@
+"""The contract of every overseer on every task: a verdict depends on the view, and on no more."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import overseers_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from overseers import HELD_OUT, OVERSEERS
+from overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer, oversee
+from overseers.full_knowledge import FullKnowledge
+from overseers.scripted import Scripted
+from tasks import TASKS
+from tasks.base import Dials, Outcome, Scenario, Task
+
+OPEN = Dials(knowledge=0.0, randomised=1.0, diversity=1.0)
+CASES = [
+    (name, index)
+    for name in sorted(TASKS)
+    for index in range(len(overseers_of(TASKS[name]())))
+]
+
+
+@pytest.mark.parametrize(("name", "index"), CASES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_what_is_not_seen_changes_no_verdict(name: str, index: int, data: st.DataObject) -> None:
+    task = TASKS[name]()
+    overseer = overseers_of(task)[index]
+    scenario = data.draw(st.sampled_from(task.scenarios(OPEN, 0, "train", 30)))
+    response = data.draw(st.sampled_from(task.responses))
+    outcome = task.outcome(scenario, response)
+    unseen = overseer.sight.of(scenario, outcome).unseen
+    anything = st.one_of(st.text(max_size=5), st.sampled_from(sorted(map(str, scenario.facts.values()))))
+    facts = dict(scenario.facts) | {fact: data.draw(anything) for fact in unseen}
+    then = dict(outcome.facts) | {
+        fact: data.draw(anything) for fact in unseen if fact in outcome.facts
+    }
+    other = Scenario(scenario.id, "another prompt", facts, scenario.concealable)
+    before = oversee(overseer, scenario, response, outcome)
+    assert oversee(overseer, other, response, Outcome(then)) == before
+
+
+def test_a_peeping_overseer_would_be_caught() -> None:
+    """The test above can fail: a view that leaked would change the verdict."""
+    task = TASKS["corridor"]()
+    scenario = next(s for s in task.scenarios(OPEN, 0, "train", 50) if s.concealable)
+    response = next(
+        r
+        for r in task.responses
+        if task.traits(scenario, task.outcome(scenario, r))[task.concealed_trait]
+    )
+    outcome = task.outcome(scenario, response)
+    hidden = dict(outcome.facts) | dict.fromkeys(scenario.concealable, "went around")
+    seeing = FullKnowledge(task)
+    assert oversee(seeing, scenario, response, outcome) != oversee(
+        seeing, scenario, response, Outcome(hidden)
+    )
+
+
+@pytest.mark.parametrize(("name", "index"), CASES)
+def test_verdicts_are_repeatable_and_explained(name: str, index: int) -> None:
+    task = TASKS[name]()
+    overseer = overseers_of(task)[index]
+    for scenario in task.scenarios(OPEN, 0, "train", 10):
+        for response in task.responses[::5]:
+            outcome = task.outcome(scenario, response)
+            verdict = oversee(overseer, scenario, response, outcome)
+            assert verdict == oversee(overseer, scenario, response, outcome)
+            assert verdict.reason
+            assert verdict.score == verdict.score
+
+
+def test_sight_grows_with_knowledge(task: Task) -> None:
+    shares = []
+    for knowledge in (0.0, 0.3, 0.7, 1.0):
+        unseen = {
+            (s.id, name)
+            for s in task.scenarios(OPEN, 0, "train", 300)
+            for name in Sight(knowledge).of(s, Outcome({})).unseen
+        }
+        concealable = sum(len(s.concealable) for s in task.scenarios(OPEN, 0, "train", 300))
+        shares.append((unseen, 1 - len(unseen) / concealable))
+    for (less, share), knowledge in zip(shares, (0.0, 0.3, 0.7, 1.0), strict=True):
+        assert share == pytest.approx(knowledge, abs=0.06)
+        assert all(more <= less for more, other in shares if other > share)
+
+
+def test_held_out_overseers_are_another_type() -> None:
+    for held_out in HELD_OUT.values():
+        assert issubclass(held_out, HeldOutOverseer)
+        assert not issubclass(held_out, TrainingOverseer)
+    assert all(issubclass(overseer, TrainingOverseer) for overseer in OVERSEERS.values())
+    assert not set(HELD_OUT) & set(OVERSEERS)
+
+
+def test_a_held_out_overseer_is_refused_for_training() -> None:
+    from rlhf_testbed.judging import Judge
+    from rlhf_testbed.language_model import small_language
+
+    task = TASKS["corridor"]()
+    held_out: Overseer = FullKnowledge(task)
+    with pytest.raises(TypeError, match="FullKnowledge is held out"):
+        Judge(small_language(["a"], 0), task, held_out, [])  # type: ignore[arg-type]
+
+
+def test_knowledge_is_a_share() -> None:
+    with pytest.raises(ValueError, match=r"knowledge = -0\.1 is not in \[0, 1\]"):
+        Scripted(TASKS["corridor"](), Sight(-0.1))
