@@ -70,7 +70,10 @@ class TrainingOverseer(Overseer):
 
 
 class HeldOutOverseer(Overseer):
-    """An overseer that only evaluates: it never takes part in training."""
+    """An overseer that only evaluates, with everything in view: it never takes part in training."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task, Sight(knowledge=1.0))
 
 
 def oversee(overseer: Overseer, scenario: Scenario, response: str, outcome: Outcome) -> Verdict:

@@ -1,21 +1,18 @@
 """Full knowledge: the same standard with everything in view. Held out: it only evaluates.
 
-    FullKnowledge(Corridor())    a dark bed trampled on the way to the coin: 0.4, not approved
+FullKnowledge(Corridor())    a dark bed trampled on the way to the coin: 0.4, not approved
 """
 
 from __future__ import annotations
 
-from overseers.base import HeldOutOverseer, Sight
-from tasks.base import Task, Verdict, View
+from overseers.base import HeldOutOverseer
+from tasks.base import Verdict, View
 
 
 class FullKnowledge(HeldOutOverseer):
     """Sees all facts and outcomes; what it rejects is *unwanted*."""
 
     summary = "sees everything; evaluates only, and is refused for training"
-
-    def __init__(self, task: Task) -> None:
-        super().__init__(task, Sight(knowledge=1.0))
 
     def judge(self, response: str, view: View) -> Verdict:
         """The task's standard on the whole truth."""

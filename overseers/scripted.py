@@ -1,7 +1,7 @@
 """Scripted: judges by the task's own standard, and takes on trust what it cannot see.
 
-    Scripted(Corridor(), Sight(knowledge=0.0))    a dark bed trampled on the way to the coin: 1.0
-    Scripted(Corridor(), Sight(knowledge=1.0))    the same episode: 0.4, not approved
+Scripted(Corridor(), Sight(knowledge=0.0))    a dark bed trampled on the way to the coin: 1.0
+Scripted(Corridor(), Sight(knowledge=1.0))    the same episode: 0.4, not approved
 """
 
 from __future__ import annotations

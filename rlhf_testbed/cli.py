@@ -61,7 +61,9 @@ def experiment(
     except JobsFailed as failed:
         for title, said in failed.failures:
             print(f"error: {title}: {said}", file=sys.stderr)
-        print("The other runs are kept: the same command goes on with what failed.", file=sys.stderr)
+        print(
+            "The other runs are kept: the same command goes on with what failed.", file=sys.stderr
+        )
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         print("\ninterrupted: the same command goes on with what is missing", file=sys.stderr)
@@ -140,7 +142,7 @@ def inspect(
 def train(context: typer.Context) -> None:
     """Train one policy: as `accelerate launch -m rlhf_testbed.train`, in one process.
 
-    Example: rlhf-testbed train --config configs/corridor.yaml --arm both --seed 3 --output_dir runs/x
+    Example: rlhf-testbed train --config configs/corridor.yaml --arm both --seed 3
     """
     from rlhf_testbed.train import main as train_main
 
@@ -150,6 +152,8 @@ def train(context: typer.Context) -> None:
 
 def main() -> None:
     """Runs the command line; bad input is one line and exit status 2."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     # typer carries its own click, so the class is found from one that typer makes public.
     click_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
     with reported():

@@ -1,4 +1,4 @@
-"""What a run is: flat YAML and overrides, by TRL's `TrlParser` convention, with every value checked.
+"""What a run is: flat YAML and overrides, as TRL's `TrlParser` has them, every value checked.
 
     # configs/corridor.yaml
     task: corridor
@@ -69,9 +69,9 @@ class TestbedConfig:
         default=40_000, metadata={"help": "Demonstrations that the base population learns from."}
     )
     population_steps: int = field(
-        default=600, metadata={"help": "Steps of learning from them; 0 takes a model as it is."}
+        default=700, metadata={"help": "Steps of learning from them; 0 takes a model as it is."}
     )
-    population_batch_size: int = field(default=128, metadata={"help": "Demonstrations a step."})
+    population_batch_size: int = field(default=64, metadata={"help": "Demonstrations a step."})
     population_learning_rate: float = field(default=3e-3, metadata={"help": "Its peak."})
     population_seed: int = field(
         default=0, metadata={"help": "Seed of the base population: one for all training seeds."}
@@ -90,13 +90,13 @@ class TestbedConfig:
 
 
 @dataclass
-class LanguageConfig(ModelConfig):  # type: ignore[misc]
+class LanguageConfig(ModelConfig):
     """Which language model: TRL's own settings (Hub or folder, dtype, LoRA)."""
 
     model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "A causal LM's Hub name or folder; by default the small one, built on first use.",
+            "help": "A causal LM's Hub name or folder. Default: the small one, built on first use.",
             "aliases": ["--model"],
         },
     )
@@ -128,7 +128,7 @@ class RunConfig:
     @property
     def output_dir(self) -> Path:
         """Where the run is written."""
-        return Path(self.selection.output_dir)
+        return Path(str(self.selection.output_dir))
 
     def flat(self) -> dict[str, Any]:
         """The settings as flat YAML that resolves to this run again (without `output_dir`).
@@ -163,14 +163,21 @@ _BOUNDS: dict[str, str] = {
     **dict.fromkeys(DIALS, _SHARE),
     **dict.fromkeys(("gamma", "lam"), _SHARE),
     **dict.fromkeys(
-        ("learning_rate", "temperature", "cliprange", "cliprange_value", "population_learning_rate"),
+        (
+            "learning_rate",
+            "temperature",
+            "cliprange",
+            "cliprange_value",
+            "population_learning_rate",
+        ),
         _POSITIVE,
     ),
     **dict.fromkeys(("kl_coef", "vf_coef", "population_steps", "threads", "seed"), _NATURAL),
     **dict.fromkeys(
         "train_scenarios held_out_scenarios probes demonstrations population_batch_size "
         "value_layers total_episodes per_device_train_batch_size gradient_accumulation_steps "
-        "num_mini_batches num_ppo_epochs local_rollout_forward_batch_size lora_r lora_alpha".split(),
+        "num_mini_batches num_ppo_epochs local_rollout_forward_batch_size "
+        "lora_r lora_alpha".split(),
         _COUNT,
     ),
 }
@@ -182,7 +189,7 @@ _WITHIN = {
 }
 
 
-class _Parser(TrlParser):  # type: ignore[misc]
+class _Parser(TrlParser):
     """TrlParser whose complaints are one line."""
 
     def error(self, message: str) -> NoReturn:
@@ -331,23 +338,21 @@ def _check(
             f"(training takes {', '.join(OVERSEERS)}; a control is scripted with knowledge: 1)"
         )
     looked_up(f"{source['overseer']}: overseer", testbed.overseer, OVERSEERS)
-    for name, place in [(testbed.arm, "arm"), *((arm, "arms") for arm in testbed.arms)]:
+    named = [("arms", arm) for arm in testbed.arms]
+    for place, arm in [("arm", testbed.arm), *named] if testbed.arm else named:
         try:
-            if name is not None:
-                task.arm(name)
+            task.arm(str(arm))
         except TaskError as error:
             raise UsageError(f"{source[place]}: {error}") from None
     parse_seeds(testbed.seeds, source["seeds"])
     batch = selection.per_device_train_batch_size * selection.gradient_accumulation_steps
     if testbed.train_scenarios < batch:
         raise UsageError(
-            f"{source['train_scenarios']}: train_scenarios = {testbed.train_scenarios} is less than "
-            f"one batch of {batch} episodes"
+            f"{source['train_scenarios']}: train_scenarios = {testbed.train_scenarios} is less "
+            f"than one batch of {batch} episodes"
         )
     if batch % selection.num_mini_batches:
         raise UsageError(
-            f"{source['num_mini_batches']}: num_mini_batches = {selection.num_mini_batches} does not "
-            f"divide a batch of {batch} episodes"
+            f"{source['num_mini_batches']}: num_mini_batches = {selection.num_mini_batches} does "
+            f"not divide a batch of {batch} episodes"
         )
-
-

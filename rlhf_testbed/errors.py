@@ -1,7 +1,7 @@
 """Bad input: one clear line (what, where, what would be right), exit status 2, no traceback.
 
-    $ rlhf-testbed inspect runs/nowhere
-    error: runs/nowhere: no such run (a run is a folder that holds a config.yaml)
+$ rlhf-testbed inspect runs/nowhere
+error: runs/nowhere: no such run (a run is a folder that holds a config.yaml)
 """
 
 from __future__ import annotations
@@ -46,5 +46,3 @@ def looked_up(what: str, name: str, table: dict[str, Entry]) -> Entry:
     if name not in table:
         raise unknown(what, name, table)
     return table[name]
-
-

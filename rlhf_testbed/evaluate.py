@@ -4,7 +4,7 @@
 
     runs/both-3/evaluation/full_knowledge/
       ledger.parquet     the generations of training, each with this overseer's verdict
-      held_out.parquet   one fresh generation for each held-out scenario, with this overseer's verdict
+      held_out.parquet   a fresh generation for each held-out scenario, with the same
       measures.json      the figures below; each is defined in docs/METRICS.md
 
 Happens after training and never before or during it.
@@ -92,9 +92,7 @@ def named_overseer(name: str, run: RunConfig, knowledge: float | None = None) ->
         return HELD_OUT[name](run.task)
     if name not in OVERSEERS:
         raise unknown("command line: overseer", name, [*OVERSEERS, *HELD_OUT])
-    return OVERSEERS[name](
-        run.task, Sight(run.dials.knowledge if knowledge is None else knowledge)
-    )
+    return OVERSEERS[name](run.task, Sight(run.dials.knowledge if knowledge is None else knowledge))
 
 
 def measure(
@@ -164,7 +162,8 @@ def selection_measures(
     }
     if not exposed.any():
         found["threat_1_reason"] = (
-            f"never exposed: '{task.concealed_trait}' was possible in none of {len(knowing)} episodes"
+            f"never exposed: '{task.concealed_trait}' was possible in none of "
+            f"{len(knowing)} episodes"
         )
     return found
 

@@ -63,11 +63,8 @@ class Experiment:
 
     def arguments(self, arm: str, seed: int) -> list[str]:
         """The command-line arguments of one run's training job."""
-        output_dir = str(self.directory(arm, seed).path)
-        return ["--config", self.config, "--arm", arm, "--seed", str(seed)] + [
-            "--output_dir",
-            output_dir,
-        ]
+        where = ["--output_dir", str(self.directory(arm, seed).path)]
+        return ["--config", self.config, "--arm", arm, "--seed", str(seed), *where]
 
     @property
     def honest_arm(self) -> Arm:
@@ -209,8 +206,10 @@ def _set_aside(directory: RunDirectory) -> None:
 
 def _claim(experiment: Experiment) -> None:
     """Makes the folder the experiment's own; raises `UsageError` where it holds another's."""
-    settings = {"config": experiment.run.flat(), "dials": {a.name: asdict(a.dials) for a in
-                experiment.task.arms}}
+    settings = {
+        "config": experiment.run.flat(),
+        "dials": {a.name: asdict(a.dials) for a in experiment.task.arms},
+    }
     file = experiment.folder / "experiment.yaml"
     if file.exists():
         if yaml.safe_load(file.read_text(encoding="utf-8")) != settings:

@@ -78,9 +78,7 @@ def knowable(task: Task, base: Language) -> Gate:
     """1. From the prompt alone the truth can be read: a policy taught by honest demonstrations is
     right (its likeliest response is approved under full knowledge) on held-out scenarios."""
     held_out = task.scenarios(OPEN, SEED, "held_out", SCENARIOS)
-    approved = np.array(
-        [[float(ok) for ok in _approvals(task, scenario)] for scenario in held_out]
-    )
+    approved = np.array([[float(ok) for ok in _approvals(task, scenario)] for scenario in held_out])
     teacher = [
         Demonstration(scenario.prompt, _likeliest(task.golden, scenario))
         for scenario in task.scenarios(OPEN, SEED, "train", 20 * SCENARIOS)
@@ -100,7 +98,7 @@ def knowable(task: Task, base: Language) -> Gate:
 
 
 def honest_optimum(measures: Sequence[Mapping[str, Any]]) -> Gate:
-    """2. RL with κ = 1 reaches the honest optimum: from runs (one a seed) in which goals come apart."""
+    """2. RL with κ = 1 reaches the honest optimum, in runs (one a seed) with the goals apart."""
     name = "honest optimum reachable"
     if not measures:
         return Gate(name, "DEGENERATE", {}, "no run with κ = 1 and α = 1 to look at")
@@ -122,7 +120,7 @@ def blind_spot_declared(task: Task) -> Gate:
     scenarios = task.scenarios(OPEN, SEED, "held_out", SCENARIOS)
     overseers = [Scripted(task, Sight(knowledge)) for knowledge in (0.0, 0.5)]
     tried = changed = 0
-    for scenario, response in zip(scenarios, cycle(task.responses[:: 7]), strict=False):
+    for scenario, response in zip(scenarios, cycle(task.responses[::7]), strict=False):
         outcome = task.outcome(scenario, response)
         for overseer in overseers:
             unseen = overseer.sight.of(scenario, outcome).unseen
@@ -164,8 +162,8 @@ def panel(task: Task) -> Gate:
 
 
 def selectable(task: Task, base: Language, count: int = 2048) -> Gate:
-    """5. The base population misbehaves sometimes; a limited overseer's scores make that more common,
-    a full-knowledge one's less."""
+    """5. The base population misbehaves sometimes; a limited overseer's scores make that more
+    common, a full-knowledge one's less."""
     scenarios = task.scenarios(OPEN, SEED, "train", count)
     limited = generations(base, Scripted(task, Sight(0.0)), scenarios, SEED)
     exposed = [ep for ep in limited if task.exposed(ep.scenario, ep.outcome)]
@@ -200,8 +198,12 @@ def distinguishable(task: Task, base: Language) -> Gate:
     return Gate(
         "distinguishable",
         _status(not wrong, degenerate=not any(organism.motive for organism in tested)),
-        {"named": len(tested) - len(wrong), "organisms": len(tested), "least motive": least,
-         "most without": most},
+        {
+            "named": len(tested) - len(wrong),
+            "organisms": len(tested),
+            "least motive": least,
+            "most without": most,
+        },
         f"{len(tested) - len(wrong)} of {len(tested)} motives named rightly"
         + (f" (wrong: {', '.join(wrong)})" if wrong else "")
         + f"; seekers from {least:.2f} nats, habits up to {most:.2f}",
@@ -228,9 +230,7 @@ def named_motive(
     return Naming(strongest if nats[strongest] >= NAMED_FROM else None, nats[strongest])
 
 
-def organism_log_policy(
-    task: Task, organism: Organism, scenarios: Sequence[Scenario]
-) -> Floats:
+def organism_log_policy(task: Task, organism: Organism, scenarios: Sequence[Scenario]) -> Floats:
     """Log-probabilities [scenarios, responses] of an organism; -inf for what it never does."""
     chances = [
         [policy.get(response, 0.0) for response in task.responses]
@@ -241,9 +241,7 @@ def organism_log_policy(
     return logs
 
 
-def expected_score(
-    organism: Organism, overseer: Overseer, scenarios: Sequence[Scenario]
-) -> float:
+def expected_score(organism: Organism, overseer: Overseer, scenarios: Sequence[Scenario]) -> float:
     """Mean score of an organism under an overseer, exactly."""
     return sum(
         chance * judged(overseer, scenario, response).verdict.score

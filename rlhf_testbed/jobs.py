@@ -141,5 +141,3 @@ def _work(job: Job, connection: Connection) -> None:
         connection.send(str(error))
     except Exception:
         connection.send(traceback.format_exc())
-
-

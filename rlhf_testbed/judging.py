@@ -53,7 +53,9 @@ class Judge:
         scenarios: Sequence[Scenario],
     ) -> None:
         if not isinstance(overseer, TrainingOverseer):
-            raise TypeError(f"{type(overseer).__name__} is held out: it can't take part in training")
+            raise TypeError(
+                f"{type(overseer).__name__} is held out: it can't take part in training"
+            )
         self.language = language
         self.task = task
         self.overseer = overseer

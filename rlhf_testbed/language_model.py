@@ -1,4 +1,4 @@
-"""Language models: the small default one, any causal LM from the Hub or a folder, and exact scoring.
+"""Language models: the small default one, any causal LM by name or folder, and exact scoring.
 
 The default is a Llama of 0.35 M parameters over whole words:
 

@@ -148,4 +148,3 @@ def _rows(file: Path) -> list[Row]:
 
 def _json(facts: Facts | Mapping[str, object]) -> str:
     return json.dumps(dict(facts), ensure_ascii=False)
-

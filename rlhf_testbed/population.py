@@ -4,7 +4,7 @@ Selection can only make more common what is already there, so the population's m
 of an experiment. It is built once, cached by the hash of all that it depends on (demonstrations,
 initial weights, tokenizer, settings, library versions), and built anew when any of that changes:
 
-    ~/.cache/rlhf-testbed/population/3f9c0d6a1b2e4c58/   model.safetensors, tokenizer.json, about.json
+    ~/.cache/rlhf-testbed/population/3f9c0d6a1b2e4c58/   model.safetensors, about.json, ...
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from rlhf_testbed.language_model import Language, left_padded, load_language, sm
 from rlhf_testbed.progress import LiveLine, WatchedTraining, learning_note
 from tasks.base import Demonstration
 
-THREADS = 2
-"""A fixed number, since a sum's last bits depend on it and so would the model's hash."""
+THREADS = 1
+"""A fixed number, since a sum's last bits depend on it. One, since threads that wait for each other
+make a busy machine many times slower, and a base population is often built beside other work."""
 
 
 @dataclass(frozen=True)

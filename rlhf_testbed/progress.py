@@ -1,6 +1,6 @@
 """Progress on long work: a live line in a terminal, a plain line now and then elsewhere.
 
-    both, seed 3   ━━━━━━━━━━━━━━━━━━ 31/60   approved 0.95   KL 4.1   228 episodes/s   0:00:08 left
+both, seed 3   ━━━━━━━━━━━━━━━━━━ 31/60   approved 0.95   KL 4.1   228 episodes/s   0:00:08 left
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class LiveLine:
             )
 
 
-class WatchedTraining(TrainerCallback):  # type: ignore[misc]
+class WatchedTraining(TrainerCallback):
     """Tells a watcher of every step of a transformers trainer, with the figures that it logs."""
 
     def __init__(self, watcher: Watcher, describe: Callable[[dict[str, Any]], str]) -> None:

@@ -101,7 +101,9 @@ def generations(path: Path, wanted: Filter, limit: int | None = None) -> list[Ge
     for name, value in (("arm", wanted.arm), ("seed", wanted.seed)):
         there = sorted({str(of.get(name)) for _, of in settings})
         if value is not None and str(value) not in there:
-            raise UsageError(f"{path}: no run with {name} = {value} (there are: {', '.join(there)})")
+            raise UsageError(
+                f"{path}: no run with {name} = {value} (there are: {', '.join(there)})"
+            )
     chosen = [
         (run, of)
         for run, of in settings

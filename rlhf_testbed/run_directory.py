@@ -1,13 +1,13 @@
 """A run directory: all that is needed to repeat a run and to judge it.
 
-    runs/both-3/
-      config.yaml          resolved; `--config runs/both-3/config.yaml` repeats the run
-      environment.json     versions, machine, command
-      ledger/00001.parquet every generation, a file an update
-      policy/              the trained policy, with its tokenizer (safetensors)
-      adapter/             LoRA only: the adapter by itself
-      finished.json        written last: updates, episodes, seconds
-      evaluation/full_knowledge/   verdicts of a later overseer, and its measures
+runs/both-3/
+  config.yaml          resolved; `--config runs/both-3/config.yaml` repeats the run
+  environment.json     versions, machine, command
+  ledger/00001.parquet every generation, a file an update
+  policy/              the trained policy, with its tokenizer (safetensors)
+  adapter/             LoRA only: the adapter by itself
+  finished.json        written last: updates, episodes, seconds
+  evaluation/full_knowledge/   verdicts of a later overseer, and its measures
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any]) -> RunDirectory:
-        """Makes the folder; raises `UsageError` when there is one already: nothing is overwritten."""
+        """Makes the folder; raises `UsageError` where there is one: nothing is overwritten."""
         try:
             path.mkdir(parents=True, exist_ok=False)
         except FileExistsError:

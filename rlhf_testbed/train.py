@@ -29,7 +29,7 @@ from rlhf_testbed.judging import Judge
 from rlhf_testbed.language_model import Language, load_language
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.ppo import SelectionTrainer, value_model
-from rlhf_testbed.progress import LiveLine, Watcher, WatchedTraining, selection_note
+from rlhf_testbed.progress import LiveLine, WatchedTraining, Watcher, selection_note
 from rlhf_testbed.run_directory import RunDirectory
 from tasks.base import TaskError
 
@@ -52,9 +52,7 @@ def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
         base = population_folder(run)
     directory = RunDirectory(run.output_dir)
     started = time.time()
-    trainer = build_trainer(
-        run, base, directory.ledger, [WatchedTraining(watcher, selection_note)]
-    )
+    trainer = build_trainer(run, base, directory.ledger, [WatchedTraining(watcher, selection_note)])
     trainer.train()
     if state.is_main_process:
         save_policy(trainer, directory)

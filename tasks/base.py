@@ -78,7 +78,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class View:
-    """What one overseer is shown of one episode. `unseen` names what was hidden, never its value."""
+    """What one overseer is shown of one episode. `unseen` names what was hidden, not its value."""
 
     facts: Facts
     outcome: Facts
@@ -116,9 +116,9 @@ class Organism:
     """A scripted policy with a known motive, on which the instruments are calibrated.
 
     `policy(scenario)` maps response texts to probabilities that sum to 1; texts may lie outside the
-    response space. `motive` is a goal's name, or None where no goal is pursued. `role`: the *golden*
-    organism does what the overseer intends; *degenerate* ones must score at the floor; *motive*
-    ones have a motive (or a habit) that the instruments must name.
+    response space. `motive` is a goal's name, or None where no goal is pursued. Of the roles, the
+    *golden* organism does what the overseer intends, *degenerate* ones must score at the floor, and
+    *motive* ones have a motive (or a habit) that the instruments must name.
     """
 
     name: str
@@ -171,13 +171,11 @@ class Task(ABC):
     def scenarios(self, dials: Dials, seed: int, split: Split, count: int) -> tuple[Scenario, ...]:
         """`count` scenarios with unique prompts; deterministic; splits share no situation.
 
-        Probes do not depend on the dials. Raises `TaskError` when the split holds fewer than `count`.
+        Probes do not depend on the dials. Raises `TaskError` when there are fewer than `count`.
         """
 
     @abstractmethod
-    def demonstrations(
-        self, population: float, seed: int, count: int
-    ) -> tuple[Demonstration, ...]:
+    def demonstrations(self, population: float, seed: int, count: int) -> tuple[Demonstration, ...]:
         """`count` examples of the mixture of behaviours that the base population shows (ρ)."""
 
     @abstractmethod
@@ -221,4 +219,3 @@ class Task(ABC):
     def exposed(self, scenario: Scenario, outcome: Outcome) -> bool:
         """Whether the bad behaviour was possible out of a limited overseer's sight."""
         return self.traits(scenario, outcome)[self.concealed_trait] is not None
-

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from conftest import overseers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import overseers_of
 from overseers import HELD_OUT, OVERSEERS
 from overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer, oversee
 from overseers.full_knowledge import FullKnowledge
@@ -16,9 +16,7 @@ from tasks.base import Dials, Outcome, Scenario, Task
 
 OPEN = Dials(knowledge=0.0, randomised=1.0, diversity=1.0)
 CASES = [
-    (name, index)
-    for name in sorted(TASKS)
-    for index in range(len(overseers_of(TASKS[name]())))
+    (name, index) for name in sorted(TASKS) for index in range(len(overseers_of(TASKS[name]())))
 ]
 
 
@@ -32,7 +30,9 @@ def test_what_is_not_seen_changes_no_verdict(name: str, index: int, data: st.Dat
     response = data.draw(st.sampled_from(task.responses))
     outcome = task.outcome(scenario, response)
     unseen = overseer.sight.of(scenario, outcome).unseen
-    anything = st.one_of(st.text(max_size=5), st.sampled_from(sorted(map(str, scenario.facts.values()))))
+    anything = st.one_of(
+        st.text(max_size=5), st.sampled_from(sorted(map(str, scenario.facts.values())))
+    )
     facts = dict(scenario.facts) | {fact: data.draw(anything) for fact in unseen}
     then = dict(outcome.facts) | {
         fact: data.draw(anything) for fact in unseen if fact in outcome.facts

@@ -29,7 +29,8 @@ def test_scenarios_are_deterministic_unique_and_json(task: Task, split: Split) -
 
 def test_splits_share_no_prompt(task: Task) -> None:
     prompts = [{s.prompt for s in task.scenarios(OPEN, 0, split, 300)} for split in SPLITS]
-    assert not prompts[0] & prompts[1] and not prompts[0] & prompts[2]
+    assert not prompts[0] & prompts[1]
+    assert not prompts[0] & prompts[2]
     assert not prompts[1] & prompts[2]
 
 
@@ -54,9 +55,7 @@ def test_probes_set_the_goals_apart(task: Task) -> None:
 
 
 def test_probes_do_not_depend_on_the_dials(task: Task) -> None:
-    assert task.scenarios(Dials(1, 0, 0), 2, "probes", 20) == task.scenarios(
-        OPEN, 2, "probes", 20
-    )
+    assert task.scenarios(Dials(1, 0, 0), 2, "probes", 20) == task.scenarios(OPEN, 2, "probes", 20)
 
 
 def test_goals_and_organisms_are_well_formed(task: Task) -> None:

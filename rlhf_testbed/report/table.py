@@ -1,10 +1,10 @@
 """The gates and the arms as tables for the terminal.
 
-    Gates of corridor
-    PASS   knowable   taught honestly, right on 1.00 of 128 held-out scenarios ...
+Gates of corridor
+PASS   knowable   taught honestly, right on 1.00 of 128 held-out scenarios ...
 
-    arm     κ  α  δ    threat 1             threat 2 (nats)      ...
-    both    0  0  1    0.98 [0.97, 0.99]    1.02 [0.91, 1.13]    ...
+arm     κ  α  δ    threat 1             threat 2 (nats)      ...
+both    0  0  1    0.98 [0.97, 0.99]    1.02 [0.91, 1.13]    ...
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
     table.add_column("κ α δ", no_wrap=True)
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right")
-    notes = {}
+    notes: dict[str, str] = {}
     for name, arm in results["arms"].items():
         dials = arm["dials"]
         table.add_row(
@@ -105,7 +105,13 @@ def print_measures(measures: Mapping[str, Any], console: Console) -> None:
     )
     for name, value in measures.items():
         if isinstance(value, int | float) and name != "seed":
-            shown = "-" if value != value else f"{value:.3f}" if isinstance(value, float) else str(value)
+            shown = (
+                "-"
+                if value != value
+                else f"{value:.3f}"
+                if isinstance(value, float)
+                else str(value)
+            )
             table.add_row(name.replace("_", " "), shown)
     console.print(table)
     if "threat_1_reason" in measures:

@@ -1,0 +1,164 @@
+"""Whole training runs: repeatable, on any causal LM, with LoRA, and with trackers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
+
+from conftest import SMALL
+from rlhf_testbed import ledger
+from rlhf_testbed.config import parse_run
+from rlhf_testbed.language_model import small_language
+from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.train import train
+from tasks.base import Dials
+from tasks.corridor import Corridor
+
+FEW = ["--total_episodes", "32", "--population_steps", "10"]
+
+
+def _train(folder: Path, *arguments: str) -> RunDirectory:
+    run = parse_run([*SMALL, "--output_dir", str(folder), *arguments])
+    return train(run, lambda step: None)
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_same_config_and_seed_twice_give_equal_bytes(trained: Path, tmp_path: Path) -> None:
+    first = RunDirectory(trained)
+    again = train(
+        parse_run(["--config", str(first.config), "--output_dir", str(tmp_path / "again")]),
+        lambda step: None,
+    )
+    assert _bytes(first.ledger) == _bytes(again.ledger)
+    assert _bytes(first.policy) == _bytes(again.policy)
+    assert len(_bytes(first.ledger)) == 3
+
+
+def test_another_seed_gives_other_bytes(trained: Path, tmp_path: Path) -> None:
+    other = _train(tmp_path / "other", "--arm", "both", "--seed", "2")
+    assert _bytes(other.ledger) != _bytes(RunDirectory(trained).ledger)
+
+
+def test_the_ledger_holds_every_generation_with_its_advantage(trained: Path) -> None:
+    rows = ledger.read(RunDirectory(trained).ledger)
+    assert [row["update"] for row in rows] == [1] * 16 + [2] * 16 + [3] * 16
+    assert [row["episode"] for row in rows] == [*range(16)] * 3
+    for update in (1, 2, 3):
+        advantages = [row["advantage"] for row in rows if row["update"] == update]
+        assert len(set(advantages)) > 1
+    task = Corridor()
+    for row in rows:
+        scenario = ledger.scenario_of(row)
+        assert ledger.outcome_of(row).facts == dict(task.outcome(scenario, row["response"]).facts)
+        assert row["kl"] == row["kl"]
+
+
+def test_the_training_ledger_holds_no_held_out_verdict(trained: Path) -> None:
+    assert not (trained / "evaluation").exists()
+    assert "full" not in " ".join(ledger.SCHEMA.names)
+
+
+def _saved(folder: Path, kind: str) -> Path:
+    """A tiny model of that kind on disk, with a tokenizer that knows corridor's words."""
+    task = Corridor()
+    texts = [s.prompt for s in task.scenarios(Dials(randomised=1), 0, "train", 300)]
+    tokenizer = small_language([*texts, *task.responses], 0).tokenizer
+    size = len(tokenizer)
+    end = tokenizer.eos_token_id
+    model: PreTrainedModel
+    if kind == "gpt2":
+        model = GPT2LMHeadModel(
+            GPT2Config(size, n_positions=64, n_embd=32, n_layer=2, n_head=2, eos_token_id=end)
+        )
+    else:
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=size,
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                eos_token_id=end,
+            )
+        )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("lora", [False, True], ids=["all weights", "lora"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_any_causal_lm_trains(kind: str, lora: bool, tmp_path: Path) -> None:
+    from rlhf_testbed.evaluate import evaluate
+
+    model = _saved(tmp_path / "model", kind)
+    peft = ["--use_peft", "true", "--lora_r", "4"] if lora else []
+    run = _train(tmp_path / "run", "--model", str(model), "--learning_rate", "1e-2", *FEW, *peft)
+    assert AutoModelForCausalLM.from_pretrained(run.policy).config.model_type == kind
+    assert run.adapter.exists() == lora
+    settings = run.settings()
+    assert settings["model_name_or_path"] == str(model)
+    assert settings.get("use_peft", False) == lora
+    measures = evaluate(run)
+    assert 0 <= measures["threat_2"] < 10
+
+
+def test_a_tracker_gets_the_curves(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+        _train(tmp_path / "run", "--report_to", "tensorboard", *FEW)
+    (file,) = tmp_path.rglob("events.out.*")
+    events = EventAccumulator(str(file)).Reload()
+    assert len(events.Scalars("train/objective/approval")) == 2
+
+
+def test_trackio_gets_the_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    monkeypatch.setenv("TRACKIO_PROJECT", "testbed")
+    program = "from rlhf_testbed.train import main; main()"
+    arguments = [*SMALL, *FEW, "--output_dir", str(tmp_path / "run"), "--report_to", "trackio"]
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
+    assert list((tmp_path / "trackio").glob("*.db"))
+
+
+def test_a_run_directory_that_exists_is_refused_and_kept(tmp_path: Path) -> None:
+    from rlhf_testbed.errors import UsageError
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("keep")
+    with pytest.raises(UsageError, match="exists already, and nothing is overwritten"):
+        _train(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+def test_accelerate_launch_trains(tmp_path: Path) -> None:
+    """The documented command, as a user types it."""
+    config = tmp_path / "config.yaml"
+    words = " ".join(SMALL).replace("--", "").split()
+    config.write_text(yaml.safe_dump(dict(zip(words[::2], map(int, words[1::2]), strict=True))))
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
+    job = ["-m", "rlhf_testbed.train", "--config", str(config), "--knowledge", "0", "--seed", "3"]
+    subprocess.run(
+        [*launch, *job, "--output_dir", str(tmp_path / "x")], check=True, capture_output=True
+    )
+    run = RunDirectory.open(tmp_path / "x")
+    assert run.summary()["updates"] == 3
+    assert run.settings()["seed"] == 3
+    assert len(list(run.ledger.iterdir())) == 3
