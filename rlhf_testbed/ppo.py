@@ -74,8 +74,8 @@ class SelectionConfig(PPOConfig):
         default=None,
         metadata={"help": "Where the run is written; must not exist. Default: runs/TASK-ARM-SEED."},
     )
-    learning_rate: float = field(default=5e-4, metadata={"help": "AdamW's learning rate."})
-    lr_scheduler_type: str = field(default="constant", metadata={"help": "Its schedule."})
+    learning_rate: float = field(default=8e-4, metadata={"help": "AdamW's learning rate."})
+    lr_scheduler_type: str = field(default="linear", metadata={"help": "Its schedule."})
     total_episodes: int | None = field(
         default=3840, metadata={"help": "Episodes in all: 60 updates of 64."}
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from trl.experimental.ppo import PPOTrainer
 
 from conftest import SMALL
 from rlhf_testbed.config import parse_run
 from rlhf_testbed.population import population_folder
+from rlhf_testbed.ppo import SelectionTrainer
 from rlhf_testbed.train import build_trainer
 
 
@@ -18,7 +18,7 @@ def _trained_weights(arguments: list[str], folder: Path, *, stock: bool) -> dict
     run = parse_run([*SMALL, "--output_dir", str(folder), *arguments])
     trainer = build_trainer(run, population_folder(run), folder / "ledger", [])
     if stock:
-        PPOTrainer.train(trainer)
+        super(SelectionTrainer, trainer).train()
     else:
         trainer.train()
     return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
