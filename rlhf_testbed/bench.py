@@ -76,9 +76,8 @@ def main() -> None:
                 file = f"{scratch}/{pair}-{'stock' if stock else 'ours'}.json"
                 name = "stock TRL" if stock else "this project"
                 title = f"pair {pair + 1} of {PAIRS}: {name}"
-                job = Job(
-                    title, time_training, ([*arguments, "--output_dir", scratch], stock, file)
-                )
+                task = ([*arguments, "--output_dir", scratch], stock, file)
+                run_side_by_side([Job(title, time_training, task)], workers=1)
                 timings.append(Timing(**json.loads(Path(file).read_text(encoding="utf-8"))))
             pairs.append((timings[0], timings[1]))
     same = all(stock.parameters == ours.parameters for stock, ours in pairs)

@@ -138,6 +138,7 @@ def train_and_evaluate(watcher: Watcher, arguments: Sequence[str]) -> None:
 
 def file_static_gates(watcher: Watcher, config: str, base: Path, file: Path) -> None:
     """One job: the gates that need no RL."""
+    quiet()
     run = parse_run(["--config", config])
     language = load_language(str(base), attn_implementation="eager")
     write_json(file, as_json(static_gates(run.task, language)))

@@ -45,7 +45,7 @@ OPEN = Dials(knowledge=0.0, randomised=1.0, diversity=1.0)
 SEED = 10_007
 """Scenarios of the gates; no training seed of an experiment is likely to be the same."""
 SCENARIOS = 128
-HONEST_LEARNING = Learning(steps=300, batch_size=128, learning_rate=1e-3, seed=0)
+HONEST_LEARNING = Learning(steps=150, batch_size=64, learning_rate=1e-3, seed=0)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,6 @@ class OverseerModule(torch.nn.Module):
 
     def __init__(self, judge: Judge, context_length: int) -> None:
         super().__init__()
-        self.control: Any = self.control
         self.judge = judge
         self.context_length = context_length
 
@@ -178,6 +177,8 @@ def value_model(folder: str, layers: int | None) -> PreTrainedModel:
 class SelectionTrainer(PPOTrainer):
     """TRL's PPOTrainer with a judge for its scores, and a `train()` in small steps."""
 
+    control: Any  # untyped in transformers
+
     def __init__(
         self,
         args: SelectionConfig,
@@ -202,7 +203,6 @@ class SelectionTrainer(PPOTrainer):
         )
         for printer in (PrinterCallback, DEFAULT_PROGRESS_CALLBACK):
             self.remove_callback(printer)
-        self.control: Any = self.control
         self.judge = judge
         self.record_rows = record_rows
         self.sampling = {
