@@ -121,8 +121,10 @@ def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[s
     if not gates_file.exists():
         jobs.insert(0, Job("gates", file_static_gates, (experiment.config, base, gates_file)))
     run_side_by_side(jobs, workers)
-    results = summarise(experiment, from_json(json.loads(gates_file.read_text(encoding="utf-8"))))
-    write_json(experiment.folder / "results.json", results)
+    static = from_json(json.loads(gates_file.read_text(encoding="utf-8")))
+    file = experiment.folder / "results.json"
+    write_json(file, summarise(experiment, static))
+    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return results
 
 

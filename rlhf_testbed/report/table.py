@@ -20,12 +20,10 @@ COLUMNS = {
     "threat_1": "threat 1",
     "threat_2": "threat 2 (nats)",
     "misbehaviour_unseen": "bad, unseen",
-    "misbehaviour_seen": "bad, seen",
     "success": "success",
-    "probes_proxy": "probes: proxy",
-    "probes_intended": "probes: intended",
 }
-"""Figures of the table and their headings; all are defined in docs/METRICS.md."""
+"""Figures of the table and their headings; these and the others of `results.json` are defined in
+docs/METRICS.md."""
 
 
 def print_gates(results: Mapping[str, Any], console: Console) -> None:
@@ -57,7 +55,7 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
     table.add_column("arm", no_wrap=True)
     table.add_column("κ α δ", no_wrap=True)
     for heading in COLUMNS.values():
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     notes: dict[str, str] = {}
     for name, arm in results["arms"].items():
         dials = arm["dials"]
@@ -77,21 +75,24 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
 
 
 def interval_text(interval: Mapping[str, float | None] | None) -> str:
-    """Mean and interval in short.
+    """Mean, and the interval on a line of its own.
 
     >>> interval_text({"mean": 0.984, "low": 0.97, "high": 0.998})
-    '0.98 [0.97, 1.00]'
+    '0.98\\n\\\\[0.97, 1.00]'
     >>> interval_text({"mean": 0.5, "low": None, "high": None})
-    '0.50 [one seed]'
+    '0.50\\n(one seed)'
     >>> interval_text(None)
     '-'
     """
     if interval is None or interval["mean"] is None:
         return "-"
     low, high = interval["low"], interval["high"]
-    if low is None or high is None:
-        return f"{interval['mean']:.2f} [one seed]"
-    return f"{interval['mean']:.2f} [{low:.2f}, {high:.2f}]"
+    ends = "(one seed)" if low is None or high is None else f"\\[{_short(low)}, {_short(high)}]"
+    return f"{_short(interval['mean'])}\n{ends}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def print_measures(measures: Mapping[str, Any], console: Console) -> None:

@@ -1,7 +1,7 @@
 """The threat plane: threat 1 across, threat 2 up, a colour an arm, a dot a seed, intervals.
 
 An arm in which the bad behaviour was never possible has no threat 1; it stands in a strip of its
-own at the left, at its threat 2.
+own beside the plane, at its threat 2.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from rlhf_testbed.files import written_whole
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
 FORMATS = ("png", "svg")
+SHARE = "threat 1: unwanted yet approved, of exposed episodes"
+NATS = "threat 2: goal-directedness towards an unintended goal (nats)"
 
 
 def draw(results: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -32,56 +34,56 @@ def draw(results: Mapping[str, Any], folder: Path) -> list[Path]:
 def threat_plane(results: Mapping[str, Any]) -> alt.HConcatChart:
     """The picture as an Altair chart."""
     dots, means = _seeds(results), _means(results)
-    arms = list(results["arms"])
+    top = 1.08 * max(
+        [1.0, *(row["threat 2"] for row in dots), *(row["high 2"] or 0 for row in means)]
+    )
+    scale = alt.Scale(domain=[-0.06, top], nice=False)
     colour = alt.Color(
         "arm:N",
-        scale=alt.Scale(domain=arms, range=list(COLOURS[: len(arms)])),
-        legend=alt.Legend(title=None, orient="right", symbolType="circle", symbolSize=120),
+        scale=alt.Scale(domain=list(results["arms"]), range=list(COLOURS[: len(results["arms"])])),
+        legend=None,
     )
-    top = max([1.2, *(row["threat 2"] * 1.08 for row in dots)])
-    nats = alt.Y(
-        "threat 2:Q",
-        scale=alt.Scale(domain=[-0.05, top]),
-        title="threat 2: goal-directedness towards an unintended goal (nats)",
-    )
-    share = alt.X(
-        "threat 1:Q",
-        scale=alt.Scale(domain=[-0.03, 1.03]),
-        title="threat 1: unwanted yet approved, of exposed episodes",
-    )
-    plane = _layers(
-        [row for row in dots if row["threat 1"] is not None],
-        [row for row in means if row["threat 1"] is not None],
-        share,
-        nats,
-        colour,
-    ).properties(width=440, height=400)
-    charts = [plane]
-    unexposed = [row for row in dots if row["threat 1"] is None]
-    if unexposed:
-        strip = _layers(
-            [row | {"threat 1": "never exposed"} for row in unexposed],
-            [row | {"threat 1": "never exposed"} for row in means if row["threat 1"] is None],
-            alt.X("threat 1:N", title=None, axis=alt.Axis(labelAngle=0)),
-            nats,
+    exposed = alt.X("threat 1:Q", scale=alt.Scale(domain=[-0.06, 1.06], nice=False), title=SHARE)
+    charts = [
+        _layers(
+            [row for row in dots if row["threat 1"] is not None],
+            [row for row in means if row["threat 1"] is not None],
+            exposed,
+            scale,
+            NATS,
             colour,
-        ).properties(width=90, height=400)
-        charts.insert(0, strip)
-    gates = [gate["status"] for gate in results["gates"]]
-    return (
-        alt.hconcat(*charts)
-        .properties(
-            title=alt.TitleParams(
-                f"{results['task']}: the two threats, measured apart",
-                subtitle=f"a dot a training seed; diamonds and bars: mean and 95 % interval over "
-                f"{len(results['about']['seeds'])} seeds; gates passed: {gates.count('PASS')} of "
-                f"{len(gates)}",
-                anchor="start",
-            )
+        ).properties(width=460, height=400)
+    ]
+    if any(row["threat 1"] is None for row in dots):
+        never = {"threat 1": "never exposed"}
+        charts.append(
+            _layers(
+                [row | never for row in dots if row["threat 1"] is None],
+                [row | never for row in means if row["threat 1"] is None],
+                alt.X("threat 1:N", title=None, axis=alt.Axis(labelAngle=0)),
+                scale,
+                None,
+                colour,
+            ).properties(width=110, height=400)
         )
+    return _styled(alt.hconcat(*charts, spacing=12), results)
+
+
+def _styled(chart: alt.HConcatChart, results: Mapping[str, Any]) -> alt.HConcatChart:
+    gates = [gate["status"] for gate in results["gates"]]
+    seeds = len(results["about"]["seeds"])
+    title = alt.TitleParams(
+        f"{results['task']}: the two threats, measured apart",
+        subtitle=f"a dot a training seed; diamonds and bars: mean and 95 % interval over {seeds} "
+        f"seeds; gates passed: {gates.count('PASS')} of {len(gates)}",
+        anchor="start",
+    )
+    return (
+        chart.properties(title=title)
         .configure_view(stroke="#dddddd")
-        .configure_axis(gridColor="#eeeeee", labelFontSize=12, titleFontSize=12)
-        .configure_legend(labelFontSize=13)
+        .configure_axis(
+            gridColor="#eeeeee", labelFontSize=12, titleFontSize=12, titleFontWeight="normal"
+        )
         .configure_title(fontSize=16, subtitleFontSize=12, offset=12)
     )
 
@@ -90,28 +92,36 @@ def _layers(
     dots: Sequence[Mapping[str, Any]],
     means: Sequence[Mapping[str, Any]],
     across: alt.X,
-    up: alt.Y,
+    scale: alt.Scale,
+    title: str | None,
     colour: alt.Color,
 ) -> alt.LayerChart:
-    seeds = alt.Chart(alt.Data(values=list(dots))).mark_circle(size=55, opacity=0.45)
-    centres = alt.Chart(alt.Data(values=list(means)))
+    """Seeds, intervals, means and names; the names are on the side that has room."""
+    up = alt.Y("threat 2:Q", scale=scale, title=title)
+    seeds = alt.Chart(alt.Data(values=list(dots))).encode(x=across, y=up, color=colour)
+    centres = alt.Chart(alt.Data(values=list(means))).encode(x=across, y=up, color=colour)
     layers = [
-        seeds.encode(x=across, y=up, color=colour),
-        centres.mark_rule(strokeWidth=2).encode(
-            x=across, y=alt.Y("low 2:Q", title=up.title), y2="high 2:Q", color=colour
-        ),
-        centres.mark_point(shape="diamond", filled=True, size=130, stroke="white").encode(
-            x=across, y=up, color=colour
-        ),
+        seeds.mark_circle(size=60, opacity=0.45),
+        centres.mark_rule(strokeWidth=2).encode(y=alt.Y("low 2:Q", title=title), y2="high 2:Q"),
+        centres.mark_point(shape="diamond", filled=True, size=140, opacity=1),
     ]
-    if any("low 1" in row for row in means) and across.shorthand.endswith(":Q"):
-        layers.insert(
-            1,
-            centres.mark_rule(strokeWidth=2).encode(
-                x=alt.X("low 1:Q", title=across.title), x2="high 1:Q", y=up, color=colour
-            ),
-        )
+    if any("low 1" in row for row in means):
+        ends = alt.X("low 1:Q", title=SHARE)
+        layers.append(centres.mark_rule(strokeWidth=2).encode(x=ends, x2="high 1:Q"))
+    for side in ("left", "right"):
+        named = [row for row in means if _side(row) == side]
+        if named:
+            offset = 14 if side == "left" else -14
+            names = alt.Chart(alt.Data(values=named)).encode(x=across, y=up, color=colour)
+            layers.append(
+                names.mark_text(align=side, dx=offset, dy=-12, fontSize=14).encode(text="arm:N")
+            )
     return alt.layer(*layers)
+
+
+def _side(row: Mapping[str, Any]) -> str:
+    """The side of the plane that a mean is on."""
+    return "left" if isinstance(row["threat 1"], str) or row["threat 1"] < 0.5 else "right"
 
 
 def _seeds(results: Mapping[str, Any]) -> list[dict[str, Any]]:
