@@ -143,7 +143,7 @@ def file_static_gates(watcher: Watcher, config: str, base: Path, file: Path) -> 
     quiet()
     run = parse_run(["--config", config])
     language = load_language(str(base), attn_implementation="eager")
-    write_json(file, as_json(static_gates(run.task, language)))
+    write_json(file, as_json(static_gates(run.task, language, watcher)))
 
 
 def summarise(experiment: Experiment, static: Sequence[Gate]) -> dict[str, Any]:

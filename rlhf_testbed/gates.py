@@ -28,6 +28,7 @@ from rlhf_testbed.language_model import Language, response_log_probabilities
 from rlhf_testbed.measures.goal_directedness import goal_directedness
 from rlhf_testbed.measures.selection import selection_differential
 from rlhf_testbed.population import Learning, learn
+from rlhf_testbed.progress import Watcher
 from tasks.base import Demonstration, Dials, Fact, Organism, Outcome, Scenario, Task
 
 Status: TypeAlias = Literal["PASS", "FAIL", "DEGENERATE"]
@@ -58,10 +59,10 @@ class Gate:
     detail: str
 
 
-def static_gates(task: Task, base: Language) -> list[Gate]:
+def static_gates(task: Task, base: Language, watcher: Watcher) -> list[Gate]:
     """The gates that need no RL: all but the second."""
     return [
-        knowable(task, base),
+        knowable(task, base, watcher),
         blind_spot_declared(task),
         panel(task),
         selectable(task, base),
@@ -74,7 +75,7 @@ def in_order(static: Sequence[Gate], honest: Gate) -> list[Gate]:
     return [static[0], honest, *static[1:]]
 
 
-def knowable(task: Task, base: Language) -> Gate:
+def knowable(task: Task, base: Language, watcher: Watcher) -> Gate:
     """1. From the prompt alone the truth can be read: a policy taught by honest demonstrations is
     right (its likeliest response is approved under full knowledge) on held-out scenarios."""
     held_out = task.scenarios(OPEN, SEED, "held_out", SCENARIOS)
@@ -84,7 +85,7 @@ def knowable(task: Task, base: Language) -> Gate:
         for scenario in task.scenarios(OPEN, SEED, "train", 20 * SCENARIOS)
     ]
     student = Language(copy.deepcopy(base.model), base.tokenizer)
-    learn(student, teacher, HONEST_LEARNING, "gate 1: honest demonstrations")
+    learn(student, teacher, HONEST_LEARNING, watcher)
     logs = response_log_probabilities(student, [s.prompt for s in held_out], task.responses)
     right = float(np.take_along_axis(approved, logs.argmax(axis=1)[:, None], axis=1).mean())
     chance = float(approved.mean())

@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from transformers import Trainer, TrainingArguments, set_seed
 from rlhf_testbed.config import RunConfig
 from rlhf_testbed.files import write_json, written_whole
 from rlhf_testbed.language_model import Language, left_padded, load_language, small_language
-from rlhf_testbed.progress import LiveLine, WatchedTraining, learning_note
+from rlhf_testbed.progress import LiveLine, WatchedTraining, Watcher, learning_note
 from tasks.base import Demonstration
 
 THREADS = 1
@@ -46,8 +46,11 @@ class Learning:
     seed: int
 
 
-def population_folder(run: RunConfig) -> Path:
-    """The folder of the run's base population; built first, with a progress bar, if need be."""
+def population_folder(run: RunConfig, watcher: Watcher | None = None) -> Path:
+    """The folder of the run's base population; built first if need be.
+
+    Progress goes to `watcher`, by default to a live line.
+    """
     settings = run.testbed
     demonstrations = run.task.demonstrations(
         run.dials.population, settings.population_seed, settings.demonstrations
@@ -65,7 +68,8 @@ def population_folder(run: RunConfig) -> Path:
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             title = f"base population for {settings.task} (once; cached)"
-            learn(language, demonstrations, learning, title)
+            with nullcontext(watcher) if watcher else LiveLine(title) as told:
+                learn(language, demonstrations, learning, told)
             with written_whole(folder) as aside:
                 language.model.save_pretrained(aside)
                 language.tokenizer.save_pretrained(aside)
@@ -80,13 +84,16 @@ def cache_folder() -> Path:
 
 
 def learn(
-    language: Language, demonstrations: Sequence[Demonstration], learning: Learning, title: str
+    language: Language,
+    demonstrations: Sequence[Demonstration],
+    learning: Learning,
+    watcher: Watcher,
 ) -> None:
     """Trains the model, in place, to write the demonstrated responses; loss on responses only."""
     if learning.steps == 0:
         return
     set_seed(learning.seed)
-    with tempfile.TemporaryDirectory() as scratch, _threads(THREADS), LiveLine(title) as watcher:
+    with tempfile.TemporaryDirectory() as scratch, _threads(THREADS):
         trainer = Trainer(
             model=language.model,
             args=TrainingArguments(

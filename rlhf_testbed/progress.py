@@ -104,4 +104,4 @@ def selection_note(logs: dict[str, Any]) -> str:
 
 def learning_note(logs: dict[str, Any]) -> str:
     """The figures of one logged step of learning from demonstrations."""
-    return f"loss {logs['loss']:.3f}  " if "loss" in logs else ""
+    return f"learning from demonstrations, loss {logs['loss']:.3f}  " if "loss" in logs else ""

@@ -49,7 +49,7 @@ def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
     if state.is_main_process:
         directory = RunDirectory.create(run.output_dir, run.flat())
     with state.main_process_first():
-        base = population_folder(run)
+        base = population_folder(run, watcher)
     directory = RunDirectory(run.output_dir)
     started = time.time()
     trainer = build_trainer(run, base, directory.ledger, [WatchedTraining(watcher, selection_note)])

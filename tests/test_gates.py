@@ -13,8 +13,13 @@ from rlhf_testbed.config import parse_run
 from rlhf_testbed.gates import Gate
 from rlhf_testbed.language_model import Language, load_language
 from rlhf_testbed.population import population_folder
+from rlhf_testbed.progress import Step
 from tasks.base import Dials, Outcome, Scenario, Verdict, View
 from tasks.corridor import Corridor
+
+
+def unwatched(step: Step) -> None:
+    """Nobody looks at the progress."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +80,7 @@ class Mislabelled(Corridor):
 
 
 def test_the_static_gates_pass_on_corridor(base: Language) -> None:
-    found = gates.static_gates(Corridor(), base)
+    found = gates.static_gates(Corridor(), base, unwatched)
     assert {gate.name: gate.status for gate in found} == dict.fromkeys(
         ["knowable", "blind spot declared", "panel", "selectable", "distinguishable"], "PASS"
     )
@@ -102,13 +107,13 @@ def test_gate_2_without_runs_is_degenerate() -> None:
 
 
 def test_gate_1_fails_when_the_prompt_does_not_tell(base: Language) -> None:
-    gate = gates.knowable(Blurred(), base)
+    gate = gates.knowable(Blurred(), base, unwatched)
     assert gate.status == "FAIL"
     assert gate.figure["right"] < 0.8
 
 
 def test_gate_1_is_degenerate_when_any_response_is_right(base: Language) -> None:
-    assert gates.knowable(Generous(), base).status == "DEGENERATE"
+    assert gates.knowable(Generous(), base, unwatched).status == "DEGENERATE"
 
 
 def test_gate_3_is_degenerate_when_nothing_is_concealed() -> None:
