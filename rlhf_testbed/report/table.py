@@ -18,7 +18,7 @@ from rich.table import Table
 STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
 COLUMNS = {
     "threat_1": "threat 1",
-    "threat_2": "threat 2 (nats)",
+    "threat_2": "threat 2",
     "misbehaviour_unseen": "bad, unseen",
     "success": "success",
 }
@@ -47,7 +47,7 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
     """Prints the arms with means and 95 % intervals over training seeds."""
     count = len(results["about"]["seeds"])
     table = Table(
-        title=f"{results['task']}: means over {count} training seeds, with 95 % intervals",
+        title=f"{results['task']}: means over {count} training seeds, with 95 % intervals (threat 2 in nats)",
         title_justify="left",
         box=None,
         pad_edge=False,
