@@ -42,6 +42,9 @@ def experiment(
 
     Interrupted and started again, it goes on with what is missing.
     """
+    if not config.is_file():
+        raise UsageError(f"{config}: no such file")
+
     from rich.console import Console
 
     from rlhf_testbed.experiment import plan, run_experiment
@@ -91,13 +94,16 @@ def evaluate(
 
     Example: rlhf-testbed evaluate runs/corridor/both/seed-0 --overseer full_knowledge
     """
+    from rlhf_testbed.run_directory import RunDirectory
+
+    directory = RunDirectory.open(run)
+    directory.summary()
+
     from rich.console import Console
 
     from rlhf_testbed.evaluate import evaluate as judge_run
     from rlhf_testbed.report.table import print_measures
-    from rlhf_testbed.run_directory import RunDirectory
 
-    directory = RunDirectory.open(run)
     measures = judge_run(directory, overseer, knowledge)
     print_measures(measures, Console())
     print(f"\nfiled in {directory.evaluation(overseer)}")

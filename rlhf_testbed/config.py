@@ -284,12 +284,10 @@ def _converted(where: str, value: Any, action: Any) -> Any:
     if action.nargs in ("+", "*"):
         return value if isinstance(value, list) else [value]
     kind = getattr(action.type, "__name__", "value")
-    mistyped = isinstance(value, list | dict) or (
-        isinstance(value, bool) and action.type in (int, float)
-    )
+    mistyped = isinstance(value, list | dict)
     if not mistyped and action.type is not None:
         try:
-            return action.type(value if isinstance(value, bool) else str(value))
+            return action.type(str(value))
         except (ValueError, TypeError, ArgumentTypeError):
             mistyped = True
     if mistyped:

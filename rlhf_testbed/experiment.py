@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from rlhf_testbed.config import RunConfig, parse_run, parse_seeds
+from rlhf_testbed.config import DIALS, RunConfig, parse_run, parse_seeds
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate, read_measures
 from rlhf_testbed.files import write_json, write_text
@@ -84,7 +84,7 @@ class Experiment:
 def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -> Experiment:
     """Reads and checks an experiment's file; raises `UsageError`."""
     run = parse_run(["--config", config])
-    given = [name for name in ("arm", "knowledge", "randomised") if getattr(run.testbed, name)]
+    given = [name for name in ("arm", *DIALS[:3]) if getattr(run.testbed, name) is not None]
     if given:
         raise UsageError(f"{config}: {given[0]} is set by the arms of an experiment: leave it out")
     names = run.testbed.arms or [arm.name for arm in run.task.arms]

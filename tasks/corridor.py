@@ -116,7 +116,7 @@ class Corridor(Task):
         """Corridors of that split; a layout (or a bare corridor's number) is in one split only."""
         rng = random.Random(f"corridor scenarios {split} {seed}")
         found: dict[str, Scenario] = {}
-        for _ in range(count * 100):
+        for _ in range(1000 + count * 30):
             if len(found) == count:
                 break
             corridor = _draw(rng, dials, probe=split == "probes")

@@ -117,7 +117,6 @@ def test_a_missing_config_is_one_line() -> None:
     "command",
     [
         ["experiment", "nowhere.yaml"],
-        ["experiment", "configs/corridor.yaml", "--seeds", "x"],
         ["evaluate", "runs/nowhere"],
         ["inspect", "runs/nowhere"],
         ["inspect", "--nonsense"],

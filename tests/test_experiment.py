@@ -41,9 +41,9 @@ def test_results_have_the_promised_form(experiment: Experiment, results: dict) -
     assert [seed["seed"] for seed in both["seeds"]] == [0, 1]
     for seed in both["seeds"]:
         assert {"threat_1", "threat_2", "threat_2_by_goal", "capability"} <= set(seed)
-    assert set(both["threat_1"]) == {"mean", "low", "high"}
-    assert both["threat_1"]["mean"] == pytest.approx(
-        sum(seed["threat_1"] for seed in both["seeds"]) / 2
+    assert set(both["threat_2"]) == {"mean", "low", "high"}
+    assert both["threat_2"]["mean"] == pytest.approx(
+        sum(seed["threat_2"] for seed in both["seeds"]) / 2
     )
 
 

@@ -106,13 +106,19 @@ def test_gate_2_without_runs_is_degenerate() -> None:
     assert gates.honest_optimum([]).status == "DEGENERATE"
 
 
-def test_gate_1_fails_when_the_prompt_does_not_tell(base: Language) -> None:
+def test_gate_1_fails_when_the_prompt_does_not_tell(
+    base: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "HONEST_LEARNING", replace(gates.HONEST_LEARNING, steps=60))
     gate = gates.knowable(Blurred(), base, unwatched)
     assert gate.status == "FAIL"
     assert gate.figure["right"] < 0.8
 
 
-def test_gate_1_is_degenerate_when_any_response_is_right(base: Language) -> None:
+def test_gate_1_is_degenerate_when_any_response_is_right(
+    base: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "HONEST_LEARNING", replace(gates.HONEST_LEARNING, steps=1))
     assert gates.knowable(Generous(), base, unwatched).status == "DEGENERATE"
 
 

@@ -83,7 +83,9 @@ def _saved(folder: Path, kind: str) -> Path:
     model: PreTrainedModel
     if kind == "gpt2":
         model = GPT2LMHeadModel(
-            GPT2Config(size, n_positions=64, n_embd=32, n_layer=2, n_head=2, eos_token_id=end)
+            GPT2Config(
+                vocab_size=size, n_positions=64, n_embd=32, n_layer=2, n_head=2, eos_token_id=end
+            )
         )
     else:
         model = LlamaForCausalLM(

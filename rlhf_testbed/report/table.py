@@ -47,7 +47,8 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
     """Prints the arms with means and 95 % intervals over training seeds."""
     count = len(results["about"]["seeds"])
     table = Table(
-        title=f"{results['task']}: means over {count} training seeds, with 95 % intervals (threat 2 in nats)",
+        title=f"{results['task']}: means over {count} training seeds, "
+        "with 95 % intervals (threat 2 in nats)",
         title_justify="left",
         box=None,
         pad_edge=False,
