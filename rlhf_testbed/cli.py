@@ -49,13 +49,14 @@ def experiment(
 
     from rlhf_testbed.experiment import plan, run_experiment
     from rlhf_testbed.jobs import JobsFailed
-    from rlhf_testbed.report.table import print_arms, print_gates
+    from rlhf_testbed.report import dose
+    from rlhf_testbed.report.table import print_arms, print_contrasts, print_gates
     from rlhf_testbed.report.threat_plane import draw
 
     console = Console()
     planned = plan(str(config), seeds, output_dir)
     console.print(
-        f"{planned.task.name}: {len(planned.arms)} arms × {len(planned.seeds)} seeds, "
+        f"{planned.task.name}: {len(planned.settings)} arms × {len(planned.seeds)} seeds, "
         f"in {planned.folder}",
         highlight=False,
     )
@@ -75,9 +76,13 @@ def experiment(
     print_gates(results, console)
     console.print()
     print_arms(results, console)
-    picture, *_ = draw(results, planned.folder)
+    console.print()
+    print_contrasts(results, console)
+    pictures = [*dose.draw(results, planned.folder), *draw(results, planned.folder)]
     console.print(f"\nresults   {planned.folder / 'results.json'}", highlight=False)
-    console.print(f"picture   {picture}", highlight=False)
+    for picture in pictures:
+        if picture.suffix == ".png":
+            console.print(f"picture   {picture}", highlight=False)
     console.print(f"read on   rlhf-testbed inspect {planned.folder}", highlight=False)
 
 

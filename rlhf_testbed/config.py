@@ -83,8 +83,18 @@ class TestbedConfig:
     threads: int = field(
         default=1, metadata={"help": "Threads a run; results depend on it. 0 leaves it to torch."}
     )
+    equivalent_threat_1: float = field(
+        default=0.1, metadata={"help": "Experiment: a difference within this is none (share)."}
+    )
+    equivalent_threat_2: float = field(
+        default=0.3, metadata={"help": "Experiment: a difference within this is none (nats)."}
+    )
     arms: list[str] = field(
         default_factory=list, metadata={"help": "Experiment: the arms; all if none is named."}
+    )
+    vary: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Experiment: values of dials in each arm, like randomised=0,0.1,1."},
     )
     seeds: str = field(default="0-4", metadata={"help": "Experiment: 0-4, or 7,11."})
 
@@ -136,7 +146,7 @@ class RunConfig:
         Holds all of the testbed's own settings, and of TRL's those that differ from the default.
         """
         own = dataclasses.asdict(self.testbed) | dataclasses.asdict(self.dials)
-        del own["arms"], own["seeds"]
+        del own["arms"], own["seeds"], own["vary"]
         plain = (str, int, float, bool)
         theirs = {
             key.name: value.value if isinstance(value, Enum) else value
@@ -163,13 +173,8 @@ _BOUNDS: dict[str, str] = {
     **dict.fromkeys(DIALS, _SHARE),
     **dict.fromkeys(("gamma", "lam"), _SHARE),
     **dict.fromkeys(
-        (
-            "learning_rate",
-            "temperature",
-            "cliprange",
-            "cliprange_value",
-            "population_learning_rate",
-        ),
+        "learning_rate temperature cliprange cliprange_value population_learning_rate "
+        "equivalent_threat_1 equivalent_threat_2".split(),
         _POSITIVE,
     ),
     **dict.fromkeys(("kl_coef", "vf_coef", "population_steps", "threads", "seed"), _NATURAL),
@@ -253,6 +258,31 @@ def parse_seeds(text: str, source: str) -> list[int]:
         found.extend(range(first, last + 1))
     if len(set(found)) < len(found):
         raise UsageError(f"{source}: seeds = {text} names a seed twice")
+    return found
+
+
+def parse_vary(entries: Sequence[str], source: str) -> dict[str, list[float]]:
+    """Values of each varied dial, from `DIAL=VALUE,VALUE`; raises `UsageError`.
+
+    >>> parse_vary(["randomised=0,0.1,1"], "x.yaml")
+    {'randomised': [0.0, 0.1, 1.0]}
+    """
+    found: dict[str, list[float]] = {}
+    for entry in entries:
+        dial, _, values = str(entry).partition("=")
+        if dial not in DIALS:
+            raise unknown(f"{source}: vary: dial", dial, DIALS)
+        try:
+            found[dial] = [float(value) for value in values.split(",")]
+        except ValueError:
+            raise UsageError(
+                f"{source}: vary = {entry} can't be read (right: {dial}=0,0.5,1)"
+            ) from None
+        for value in found[dial]:
+            if not 0 <= value <= 1:
+                raise UsageError(f"{source}: vary: {dial} = {value} is not in [0, 1]")
+        if len(set(found[dial])) < len(found[dial]):
+            raise UsageError(f"{source}: vary = {entry} names a value twice")
     return found
 
 
@@ -343,6 +373,7 @@ def _check(
         except TaskError as error:
             raise UsageError(f"{source[place]}: {error}") from None
     parse_seeds(testbed.seeds, source["seeds"])
+    parse_vary(testbed.vary, source["vary"])
     batch = selection.per_device_train_batch_size * selection.gradient_accumulation_steps
     if testbed.train_scenarios < batch:
         raise UsageError(

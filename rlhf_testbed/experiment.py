@@ -14,17 +14,20 @@ unfinished run is set aside, never continued or deleted.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from rlhf_testbed.config import DIALS, RunConfig, parse_run, parse_seeds
+from rlhf_testbed.config import DIALS, RunConfig, parse_run, parse_seeds, parse_vary
+from rlhf_testbed.contrasts import as_json as as_plain
+from rlhf_testbed.contrasts import contrasts
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate, read_measures
 from rlhf_testbed.files import write_json, write_text
@@ -36,10 +39,31 @@ from rlhf_testbed.population import population_folder
 from rlhf_testbed.progress import Watcher
 from rlhf_testbed.run_directory import RunDirectory, environment
 from rlhf_testbed.train import quiet, train
-from tasks.base import Arm, Task
+from tasks.base import Arm, Dials, Task
 
 HEADLINES = ("threat_1", "threat_2")
 KNOWING = "full_knowledge"
+
+
+class Setting(NamedTuple):
+    """One arm as an experiment runs it: with the arm's dials, or with some of them varied."""
+
+    name: str
+    arm: Arm
+    dials: Dials
+    arguments: tuple[str, ...]
+    """What its training jobs are told besides the config."""
+
+    @classmethod
+    def of(cls, arm: Arm, varied: Mapping[str, float]) -> Setting:
+        """An arm with some dials set to other values."""
+        values = [(dial, f"{value:g}") for dial, value in varied.items()]
+        return cls(
+            name=" ".join([arm.name, *(f"{dial}={value}" for dial, value in values)]),
+            arm=arm,
+            dials=replace(arm.dials, **varied),
+            arguments=("--arm", arm.name, *(w for d, v in values for w in (f"--{d}", v))),
+        )
 
 
 @dataclass(frozen=True)
@@ -48,7 +72,7 @@ class Experiment:
 
     config: str
     run: RunConfig
-    arms: tuple[Arm, ...]
+    settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
     folder: Path
 
@@ -57,28 +81,28 @@ class Experiment:
         """The task."""
         return self.run.task
 
-    def directory(self, arm: str, seed: int) -> RunDirectory:
+    def directory(self, setting: str, seed: int) -> RunDirectory:
         """Where one run is written."""
-        return RunDirectory(self.folder / arm / f"seed-{seed}")
+        return RunDirectory(self.folder / setting / f"seed-{seed}")
 
-    def arguments(self, arm: str, seed: int) -> list[str]:
+    def arguments(self, setting: Setting, seed: int) -> list[str]:
         """The command-line arguments of one run's training job."""
-        where = ["--output_dir", str(self.directory(arm, seed).path)]
-        return ["--config", self.config, "--arm", arm, "--seed", str(seed), *where]
+        where = ["--output_dir", str(self.directory(setting.name, seed).path)]
+        return ["--config", self.config, *setting.arguments, "--seed", str(seed), *where]
 
     @property
-    def honest_arm(self) -> Arm:
-        """The arm with which gate 2 is decided: everything seen, goals apart, habits of no use."""
-        for arm in self.task.arms:
-            dials = arm.dials
+    def honest(self) -> Setting:
+        """The setting with which gate 2 is decided: all seen, goals apart, habits of no use."""
+        for setting in (*self.settings, *(Setting.of(arm, {}) for arm in self.task.arms)):
+            dials = setting.dials
             if dials.knowledge == dials.randomised == dials.diversity == 1:
-                return arm
+                return setting
         raise UsageError(f"{self.config}: {self.task.name} has no arm with κ = α = δ = 1 (gate 2)")
 
     @property
     def honest_seeds(self) -> tuple[int, ...]:
-        """The seeds of the honest arm: all where it is part of the experiment, else the first."""
-        return self.seeds if self.honest_arm in self.arms else self.seeds[:1]
+        """The seeds of the honest setting: all where the experiment has it, else the first."""
+        return self.seeds if self.honest in self.settings else self.seeds[:1]
 
 
 def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -> Experiment:
@@ -90,10 +114,14 @@ def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -
     names = run.testbed.arms or [arm.name for arm in run.task.arms]
     if len(set(names)) < len(names):
         raise UsageError(f"{config}: arms = {', '.join(names)} names an arm twice")
+    varied = parse_vary(run.testbed.vary, config)
+    combinations = [dict(zip(varied, v, strict=True)) for v in itertools.product(*varied.values())]
     return Experiment(
         config=config,
         run=run,
-        arms=tuple(run.task.arm(name) for name in names),
+        settings=tuple(
+            Setting.of(run.task.arm(name), chosen) for name in names for chosen in combinations
+        ),
         seeds=tuple(
             parse_seeds(seeds, "--seeds") if seeds else parse_seeds(run.testbed.seeds, config)
         ),
@@ -106,16 +134,14 @@ def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[s
     _claim(experiment)
     quiet()
     base = population_folder(experiment.run)
-    wanted = [(arm.name, seed) for seed in experiment.seeds for arm in experiment.arms]
-    wanted += [
-        pair
-        for pair in ((experiment.honest_arm.name, seed) for seed in experiment.honest_seeds)
-        if pair not in wanted
-    ]
+    wanted = [(setting, seed) for seed in experiment.seeds for setting in experiment.settings]
+    honest = [(experiment.honest, seed) for seed in experiment.honest_seeds]
+    wanted += [pair for pair in honest if pair not in wanted]
     jobs = [
-        Job(f"{arm}, seed {seed}", train_and_evaluate, (experiment.arguments(arm, seed),))
-        for arm, seed in wanted
-        if not _measured(experiment.directory(arm, seed))
+        Job(f"{setting.name}, seed {seed}", train_and_evaluate, (arguments,))
+        for setting, seed in wanted
+        if not _measured(experiment.directory(setting.name, seed))
+        for arguments in [experiment.arguments(setting, seed)]
     ]
     gates_file = experiment.folder / "gates.json"
     if not gates_file.exists():
@@ -149,22 +175,28 @@ def file_static_gates(watcher: Watcher, config: str, base: Path, file: Path) -> 
 def summarise(experiment: Experiment, static: Sequence[Gate]) -> dict[str, Any]:
     """What `results.json` holds: gates, and for every arm its seeds and intervals over them."""
     honest = [
-        _measures(experiment, experiment.honest_arm.name, seed) for seed in experiment.honest_seeds
+        _measures(experiment, experiment.honest.name, seed) for seed in experiment.honest_seeds
     ]
     gates = in_order(static, honest_optimum(honest))
     arms = {}
-    for arm in experiment.arms:
-        seeds = [_measures(experiment, arm.name, seed) for seed in experiment.seeds]
-        arms[arm.name] = {
-            "summary": arm.summary,
+    for setting in experiment.settings:
+        seeds = [_measures(experiment, setting.name, seed) for seed in experiment.seeds]
+        arms[setting.name] = {
+            "summary": setting.arm.summary,
             "dials": seeds[0]["dials"],
             "seeds": [{k: v for k, v in found.items() if k != "dials"} for found in seeds],
             **intervals(seeds),
         }
+    settings = experiment.run.testbed
+    bounds = {
+        "threat_1": settings.equivalent_threat_1,
+        "threat_2": settings.equivalent_threat_2,
+    }
     return {
         "task": experiment.task.name,
         "gates": as_json(gates),
         "arms": arms,
+        "contrasts": as_plain(contrasts(arms, bounds)),
         "about": {
             "config": experiment.config,
             "date": date.today().isoformat(),
@@ -189,8 +221,8 @@ def intervals(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _measures(experiment: Experiment, arm: str, seed: int) -> Mapping[str, Any]:
-    return read_measures(experiment.directory(arm, seed).evaluation(KNOWING))
+def _measures(experiment: Experiment, setting: str, seed: int) -> Mapping[str, Any]:
+    return read_measures(experiment.directory(setting, seed).evaluation(KNOWING))
 
 
 def _measured(directory: RunDirectory) -> bool:

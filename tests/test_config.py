@@ -45,7 +45,7 @@ def test_every_config_is_a_run_and_an_experiment(config: Path) -> None:
     assert parse_run(["--config", str(config), "--seed", "1"]).selection.seed == 1
     planned = plan(str(config))
     assert planned.folder == Path("runs") / config.stem
-    assert planned.arms
+    assert planned.settings
     assert planned.seeds
 
 
@@ -69,6 +69,9 @@ def test_every_config_is_a_run_and_an_experiment(config: Path) -> None:
         ("arms: [both, bth]", "arm = bth is not an arm of corridor"),
         ("seeds: 4-0", "seeds = 4-0 runs backwards"),
         ("seeds: few", "seeds = few can't be read"),
+        ("vary: [randomized=0]", "dial 'randomized' is unknown (did you mean 'randomised'?)"),
+        ("vary: [randomised=x]", "vary = randomised=x can't be read"),
+        ("vary: ['randomised=0,2']", "vary: randomised = 2.0 is not in [0, 1]"),
         ("train_scenarios: 10", "train_scenarios = 10 is less than one batch of 64 episodes"),
         ("num_mini_batches: 3", "num_mini_batches = 3 does not divide a batch of 64 episodes"),
         ("- a list", "must be a mapping of settings"),

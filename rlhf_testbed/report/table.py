@@ -15,7 +15,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rlhf_testbed.contrasts import SYMBOLS
+
 STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
+VERDICT_STYLE = {"moved": "bold", "equivalent": "green", "undecided": "yellow"}
 COLUMNS = {
     "threat_1": "threat 1",
     "threat_2": "threat 2",
@@ -73,6 +76,27 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     for what, reason in notes.items():
         console.print(f"- ({what}): {reason}", highlight=False)
+
+
+def print_contrasts(results: Mapping[str, Any], console: Console) -> None:
+    """Prints what each dial did to each threat: moved, equivalent or undecided."""
+    table = Table(title="What each dial did", title_justify="left", box=None, pad_edge=False)
+    for heading in ("dial", "arms", "threat", "", "why"):
+        table.add_column(heading, overflow="fold")
+    for found in results["contrasts"]:
+        verdict = found["decision"]["verdict"]
+        high, low = found["values"]
+        reason = found["decision"]["reason"]
+        if verdict == "undecided" and found["seeds_for_equivalence"]:
+            reason += f"; equivalence may take {found['seeds_for_equivalence']} seeds"
+        table.add_row(
+            f"{SYMBOLS[found['dial']]} {high:g} → {low:g}",
+            " → ".join(found["arms"]),
+            found["threat"].removeprefix("threat_"),
+            f"[{VERDICT_STYLE[verdict]}]{verdict}[/]",
+            reason,
+        )
+    console.print(table)
 
 
 def interval_text(interval: Mapping[str, float | None] | None) -> str:

@@ -1,0 +1,103 @@
+"""Contrasts and varied dials: which arms are compared, and what is said of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rlhf_testbed.contrasts import contrasts
+from rlhf_testbed.experiment import plan
+from rlhf_testbed.report import dose
+
+BOUNDS = {"threat_1": 0.1, "threat_2": 0.3}
+
+
+def _arm(knowledge: float, randomised: float, threats: list[tuple[float | None, float]]) -> dict:
+    dials = {"knowledge": knowledge, "randomised": randomised, "diversity": 1, "population": 0.3}
+    seeds = [{"seed": s, "threat_1": one, "threat_2": two} for s, (one, two) in enumerate(threats)]
+    means = {
+        "threat_1": {"mean": threats[0][0], "low": 0, "high": 1},
+        "threat_2": {"mean": threats[0][1], "low": 0, "high": 1},
+    }
+    return {"dials": dials, "seeds": seeds, **means}
+
+
+ARMS = {
+    "neither": _arm(1, 1, [(0.0, 0.0), (0.01, 0.01), (0.0, 0.02)]),
+    "selection_only": _arm(0, 1, [(1.0, 0.0), (0.99, 0.02), (0.98, 0.01)]),
+    "both": _arm(0, 0, [(1.0, 1.0), (0.99, 1.2), (0.98, 1.1)]),
+}
+
+
+def test_only_arms_that_differ_in_one_dial_are_compared() -> None:
+    found = contrasts(ARMS, BOUNDS)
+    assert [(c.dial, c.arms, c.threat) for c in found] == [
+        ("knowledge", ("neither", "selection_only"), "threat_1"),
+        ("knowledge", ("neither", "selection_only"), "threat_2"),
+        ("randomised", ("selection_only", "both"), "threat_1"),
+        ("randomised", ("selection_only", "both"), "threat_2"),
+    ]
+    assert [c.decision.verdict for c in found] == ["moved", "equivalent", "equivalent", "moved"]
+    assert found[0].difference == pytest.approx((1.0 + 0.98 + 0.98) / 3)
+
+
+def test_one_seed_is_undecided() -> None:
+    arms = {name: arm | {"seeds": arm["seeds"][:1]} for name, arm in ARMS.items()}
+    for found in contrasts(arms, BOUNDS):
+        assert found.decision == ("undecided", "1 seed")
+        assert found.seeds_for_equivalence is None
+
+
+def test_seeds_are_matched_by_number() -> None:
+    shuffled = ARMS["selection_only"] | {"seeds": ARMS["selection_only"]["seeds"][::-1]}
+    assert contrasts(ARMS | {"selection_only": shuffled}, BOUNDS) == contrasts(ARMS, BOUNDS)
+
+
+def test_a_threat_that_could_not_be_judged_is_undecided() -> None:
+    unexposed = _arm(0, 1, [(None, 0.0)] * 3)
+    found = contrasts({"neither": ARMS["neither"], "selection_only": unexposed}, BOUNDS)
+    assert found[0].decision == ("undecided", "3 of 3 seeds could not be judged")
+
+
+def test_only_neighbours_are_compared() -> None:
+    threats = [(0.5, 0.5), (0.6, 0.6)]
+    arms = {f"both knowledge={k}": _arm(k, 0, threats) for k in (0, 0.5, 1)}
+    pairs = {c.values for c in contrasts(arms, BOUNDS)}
+    assert pairs == {(0.5, 0), (1, 0.5)}
+
+
+def test_vary_multiplies_the_arms(tmp_path: Path) -> None:
+    config = tmp_path / "x.yaml"
+    config.write_text("arms: [both]\nvary: ['knowledge=0,0.5', 'randomised=0,0.02']\nseeds: 0-1\n")
+    planned = plan(str(config))
+    assert [setting.name for setting in planned.settings] == [
+        "both knowledge=0 randomised=0",
+        "both knowledge=0 randomised=0.02",
+        "both knowledge=0.5 randomised=0",
+        "both knowledge=0.5 randomised=0.02",
+    ]
+    last = planned.settings[-1]
+    assert (last.dials.knowledge, last.dials.randomised, last.dials.diversity) == (0.5, 0.02, 1)
+    words = planned.arguments(last, 1)
+    assert words[words.index("--randomised") + 1] == "0.02"
+    assert planned.honest.name == "neither"
+
+
+@pytest.mark.parametrize(("dials", "kind"), [(1, "line"), (2, "rect")])
+def test_dose_pictures(dials: int, kind: str, tmp_path: Path) -> None:
+    threats = [(0.5, 0.5), (0.6, 0.6)]
+    alphas = (0, 0.1) if dials == 2 else (0,)
+    arms = {
+        f"both knowledge={k}" + (f" randomised={a}" if dials == 2 else ""): _arm(k, a, threats)
+        for k in (0, 0.5, 1)
+        for a in alphas
+    }
+    results = {"task": "corridor", "arms": arms, "about": {"seeds": [0, 1]}}
+    png, svg = dose.draw(results, tmp_path)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert f"mark-{kind}" in svg.read_text()
+
+
+def test_no_dose_picture_where_nothing_was_varied(tmp_path: Path) -> None:
+    assert dose.draw({"task": "corridor", "arms": ARMS, "about": {"seeds": [0]}}, tmp_path) == []
