@@ -66,10 +66,10 @@ class TestbedConfig:
     )
     probes: int = field(default=64, metadata={"help": "Probes for threat 2, scored exactly."})
     demonstrations: int = field(
-        default=20_000, metadata={"help": "Demonstrations that the base population learns from."}
+        default=40_000, metadata={"help": "Demonstrations that the base population learns from."}
     )
     population_steps: int = field(
-        default=700, metadata={"help": "Steps of learning from them; 0 takes a model as it is."}
+        default=800, metadata={"help": "Steps of learning from them; 0 takes a model as it is."}
     )
     population_batch_size: int = field(default=64, metadata={"help": "Demonstrations a step."})
     population_learning_rate: float = field(default=3e-3, metadata={"help": "Its peak."})

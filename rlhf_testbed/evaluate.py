@@ -46,7 +46,7 @@ from rlhf_testbed.measures.selection import (
     false_positive_rate,
     unwanted_approved,
 )
-from rlhf_testbed.population import population_folder
+from rlhf_testbed.population import known_population, population_folder
 from rlhf_testbed.run_directory import RunDirectory
 from rlhf_testbed.train import load_policy, quiet, training_overseer
 from tasks.base import Scenario, Task, TaskError
@@ -70,7 +70,8 @@ def evaluate(
     overseer = named_overseer(overseer_name, run, knowledge)
     rows = ledger.read(directory.ledger)
     saved = [judged(overseer, ledger.scenario_of(row), row["response"]) for row in rows]
-    base = load_language(str(population_folder(run)), attn_implementation="eager")
+    base_folder = known_population(directory.summary()["base population"]) or population_folder(run)
+    base = load_language(str(base_folder), attn_implementation="eager")
     try:
         measures, fresh = measure(run, load_policy(directory), base, overseer)
     except TaskError as error:

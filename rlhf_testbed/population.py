@@ -77,6 +77,12 @@ def population_folder(run: RunConfig, watcher: Watcher | None = None) -> Path:
     return folder
 
 
+def known_population(name: str) -> Path | None:
+    """The folder of a population of that name (a hash), where it is in the cache."""
+    folder = cache_folder() / "population" / name
+    return folder if folder.is_dir() else None
+
+
 def cache_folder() -> Path:
     """Where populations are kept: `RLHF_TESTBED_CACHE`, or the user's cache folder."""
     named = os.environ.get("RLHF_TESTBED_CACHE")
