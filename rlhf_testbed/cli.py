@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rlhf_testbed.errors import UsageError, reported
+
+if TYPE_CHECKING:
+    from rlhf_testbed.experiment import Experiment
 
 app = typer.Typer(
     help="Measures two threats of RLHF apart: selection for bad behaviour, and induced "
@@ -47,8 +50,7 @@ def experiment(
 
     from rich.console import Console
 
-    from rlhf_testbed.experiment import plan, run_experiment
-    from rlhf_testbed.jobs import JobsFailed
+    from rlhf_testbed.experiment import plan
     from rlhf_testbed.report import dose
     from rlhf_testbed.report.table import print_arms, print_contrasts, print_gates
     from rlhf_testbed.report.threat_plane import draw
@@ -60,18 +62,7 @@ def experiment(
         f"in {planned.folder}",
         highlight=False,
     )
-    try:
-        results = run_experiment(planned, workers)
-    except JobsFailed as failed:
-        for title, said in failed.failures:
-            print(f"error: {title}: {said}", file=sys.stderr)
-        print(
-            "The other runs are kept: the same command goes on with what failed.", file=sys.stderr
-        )
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("\ninterrupted: the same command goes on with what is missing", file=sys.stderr)
-        raise typer.Exit(130) from None
+    results = _finished(planned, workers)
     console.print()
     print_gates(results, console)
     console.print()
@@ -84,6 +75,26 @@ def experiment(
         if picture.suffix == ".png":
             console.print(f"picture   {picture}", highlight=False)
     console.print(f"read on   rlhf-testbed inspect {planned.folder}", highlight=False)
+
+
+@app.command()
+def gates(
+    task: Annotated[str, typer.Argument(help="A task's name.", metavar="TASK")],
+    seeds: Annotated[str, typer.Option(help="Training seeds of the second gate.")] = "0-1",
+    output_dir: Annotated[
+        str | None, typer.Option("--output_dir", "--output-dir", help="Default: runs/gates-TASK.")
+    ] = None,
+) -> None:
+    """Check the six gates of a task: what must hold before anything is called deception.
+
+    Example: rlhf-testbed gates corridor
+    """
+    from rich.console import Console
+
+    from rlhf_testbed.experiment import plan_gates
+    from rlhf_testbed.report.table import print_gates
+
+    print_gates(_finished(plan_gates(task, seeds, output_dir), None), Console())
 
 
 @app.command()
@@ -159,6 +170,25 @@ def train(context: typer.Context) -> None:
 
     sys.argv = ["rlhf-testbed train", *context.args]
     train_main()
+
+
+def _finished(planned: Experiment, workers: int | None) -> dict[str, Any]:
+    """The results of an experiment; ends the program when it fails or is interrupted."""
+    from rlhf_testbed.experiment import run_experiment
+    from rlhf_testbed.jobs import JobsFailed
+
+    try:
+        return run_experiment(planned, workers)
+    except JobsFailed as failed:
+        for title, said in failed.failures:
+            print(f"error: {title}: {said}", file=sys.stderr)
+        print(
+            "The other runs are kept: the same command goes on with what failed.", file=sys.stderr
+        )
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command goes on with what is missing", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def main() -> None:

@@ -70,7 +70,8 @@ class Setting(NamedTuple):
 class Experiment:
     """What is to be run."""
 
-    config: str
+    given: tuple[str, str]
+    """What every job is told first: `--config FILE`, or `--task NAME`."""
     run: RunConfig
     settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
@@ -88,7 +89,7 @@ class Experiment:
     def arguments(self, setting: Setting, seed: int) -> list[str]:
         """The command-line arguments of one run's training job."""
         where = ["--output_dir", str(self.directory(setting.name, seed).path)]
-        return ["--config", self.config, *setting.arguments, "--seed", str(seed), *where]
+        return [*self.given, *setting.arguments, "--seed", str(seed), *where]
 
     @property
     def honest(self) -> Setting:
@@ -97,7 +98,7 @@ class Experiment:
             dials = setting.dials
             if dials.knowledge == dials.randomised == dials.diversity == 1:
                 return setting
-        raise UsageError(f"{self.config}: {self.task.name} has no arm with κ = α = δ = 1 (gate 2)")
+        raise UsageError(f"{self.task.name} has no arm with κ = α = δ = 1 (gate 2)")
 
     @property
     def honest_seeds(self) -> tuple[int, ...]:
@@ -117,7 +118,7 @@ def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -
     varied = parse_vary(run.testbed.vary, config)
     combinations = [dict(zip(varied, v, strict=True)) for v in itertools.product(*varied.values())]
     return Experiment(
-        config=config,
+        given=("--config", config),
         run=run,
         settings=tuple(
             Setting.of(run.task.arm(name), chosen) for name in names for chosen in combinations
@@ -127,6 +128,19 @@ def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -
         ),
         folder=Path(output_dir) if output_dir else Path("runs") / Path(config).stem,
     )
+
+
+def plan_gates(task: str, seeds: str, output_dir: str | None = None) -> Experiment:
+    """The experiment that decides a task's gates, by default settings; raises `UsageError`."""
+    run = parse_run(["--task", task])
+    planned = Experiment(
+        given=("--task", task),
+        run=run,
+        settings=(),
+        seeds=tuple(parse_seeds(seeds, "--seeds")),
+        folder=Path(output_dir) if output_dir else Path("runs") / f"gates-{task}",
+    )
+    return replace(planned, settings=(planned.honest,))
 
 
 def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[str, Any]:
@@ -145,7 +159,7 @@ def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[s
     ]
     gates_file = experiment.folder / "gates.json"
     if not gates_file.exists():
-        jobs.insert(0, Job("gates", file_static_gates, (experiment.config, base, gates_file)))
+        jobs.insert(0, Job("gates", file_static_gates, (experiment.given, base, gates_file)))
     run_side_by_side(jobs, workers)
     static = from_json(json.loads(gates_file.read_text(encoding="utf-8")))
     file = experiment.folder / "results.json"
@@ -164,10 +178,10 @@ def train_and_evaluate(watcher: Watcher, arguments: Sequence[str]) -> None:
     evaluate(directory, KNOWING)
 
 
-def file_static_gates(watcher: Watcher, config: str, base: Path, file: Path) -> None:
+def file_static_gates(watcher: Watcher, given: Sequence[str], base: Path, file: Path) -> None:
     """One job: the gates that need no RL."""
     quiet()
-    run = parse_run(["--config", config])
+    run = parse_run(given)
     language = load_language(str(base), attn_implementation="eager")
     write_json(file, as_json(static_gates(run.task, language, watcher)))
 
@@ -198,7 +212,7 @@ def summarise(experiment: Experiment, static: Sequence[Gate]) -> dict[str, Any]:
         "arms": arms,
         "contrasts": as_plain(contrasts(arms, bounds)),
         "about": {
-            "config": experiment.config,
+            "config": experiment.given[1],
             "date": date.today().isoformat(),
             "seeds": list(experiment.seeds),
             **environment(),

@@ -11,7 +11,7 @@ import yaml
 
 from conftest import SMALL
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.experiment import Experiment, intervals, plan, run_experiment
+from rlhf_testbed.experiment import Experiment, intervals, plan, plan_gates, run_experiment
 from rlhf_testbed.report.table import interval_text
 from rlhf_testbed.report.threat_plane import draw
 
@@ -91,7 +91,7 @@ def test_a_folder_of_another_experiment_is_refused(
     experiment: Experiment, results: dict, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text(Path(experiment.config).read_text() + "kl_coef: 0.5\n")
+    other.write_text(Path(experiment.given[1]).read_text() + "kl_coef: 0.5\n")
     filed = (experiment.folder / "results.json").read_bytes()
     with pytest.raises(UsageError, match="other settings"):
         run_experiment(plan(str(other), output_dir=str(experiment.folder)))
@@ -107,6 +107,14 @@ def test_dials_that_arms_set_are_refused_in_an_experiment(tmp_path: Path) -> Non
     config.write_text("knowledge: 0.0\n")
     with pytest.raises(UsageError, match="knowledge is set by the arms"):
         plan(str(config))
+
+
+def test_the_gates_of_a_task_need_its_honest_arm_only() -> None:
+    planned = plan_gates("corridor", "0-1")
+    assert [setting.name for setting in planned.settings] == ["neither"]
+    assert planned.arguments(planned.honest, 1)[:4] == ["--task", "corridor", "--arm", "neither"]
+    with pytest.raises(UsageError, match="did you mean 'corridor'"):
+        plan_gates("corridr", "0-1")
 
 
 def test_intervals_over_seeds_by_hand() -> None:

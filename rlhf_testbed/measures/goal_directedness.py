@@ -190,7 +190,7 @@ def capability_conditioned(
         for utility in (policy_utility, random_utility, capable_utility)
     )
     room = capable - chance
-    if room <= ROUNDING * max(abs(capable), abs(chance)):
+    if room <= ROUNDING * abs(chance):
         return math.nan
     return (policy - chance) / room
 

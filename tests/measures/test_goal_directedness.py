@@ -81,7 +81,12 @@ def test_meg_takes_close_utilities_apart_but_not_rounding() -> None:
     best_of_close = [[0.0, NEVER, NEVER]]
     assert meg(best_of_close, uniform(1, 3), [[1, 1 - 1e-6, 0]]) == pytest.approx(math.log(3))
     assert meg(best_of_close, uniform(1, 3), [[1, 1 - 1e-15, 0]]) == pytest.approx(math.log(1.5))
-    assert meg([[0.0, NEVER]], uniform(1, 2), [[0.1 + 0.2, 0.3]]) == 0.0
+    for scale in (1.0, -1.0, 1e6, 1e-6):
+        nearly = [[scale * (0.1 + 0.2), scale * 0.3], [scale * 0.3, scale * (0.1 + 0.2)]]
+        assert meg([[0.0, NEVER]] * 2, uniform(2, 2), nearly) == 0.0
+        assert meg([[NEVER, 0.0]] * 2, uniform(2, 2), nearly) == 0.0
+        assert attainable_meg(uniform(2, 2), nearly) == 0.0
+    assert meg([[0.0]], [[0.0]], [[1.0]]) == 0.0  # one response leaves nothing to choose
 
 
 def test_meg_of_what_the_baseline_never_does() -> None:
@@ -92,9 +97,9 @@ def test_meg_of_what_the_baseline_never_does() -> None:
     assert meg([[NEVER, NEVER, 0.0]], base, [[0, 1, -1]]) == 0.0
     # A response that nobody gives does not count, whatever it would be worth.
     policy = np.log([[0.25, 0.75, 1.0]]) + np.array([[0, 0, NEVER]])
-    with_ghost = meg(policy, base, [[0, 1, 1e6]])
+    with_ghost = meg(policy, base, [[0, 1, 1e15]])
     assert with_ghost == pytest.approx(meg(np.log([[0.25, 0.75]]), uniform(1, 2), [[0, 1]]))
-    assert attainable_meg(base, [[0, 1, 1e6]]) == pytest.approx(math.log(2))
+    assert attainable_meg(base, [[0, 1, 1e15]]) == pytest.approx(math.log(2))
 
 
 def test_meg_of_no_goal_is_nothing() -> None:
@@ -153,14 +158,14 @@ def test_meg_is_the_maximum_over_beta(policy: Floats, base: Floats, utility: Flo
     assert found <= divergence + 1e-9
 
 
-@given(LOGS, LOGS, UTILITIES, st.sampled_from([0.25, 3.0, 1000.0]))
+@given(LOGS, LOGS, UTILITIES, st.sampled_from([1e-14, 0.25, 3.0, 1e14]))
 def test_meg_ignores_the_origin_and_unit_of_utility(
     policy: Floats, base: Floats, utility: Floats, unit: float
 ) -> None:
     found = meg(policy, base, utility)
     by_scenario = np.array([[5.0], [-2.0], [0.5]])
     assert meg(policy, base, unit * utility) == pytest.approx(found, abs=1e-9)
-    assert meg(policy, base, utility + 3) == pytest.approx(found, abs=1e-9)
+    assert meg(policy, base, unit * (utility + 3)) == pytest.approx(found, abs=1e-9)
     assert meg(policy, base, utility + by_scenario) == pytest.approx(found, abs=1e-9)
     assert meg(policy + by_scenario, base - by_scenario, utility) == pytest.approx(found, abs=1e-9)
 
