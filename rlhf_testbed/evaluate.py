@@ -12,6 +12,7 @@ Happens after training and never before or during it.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -246,8 +247,6 @@ def _mean_of(values: Floats) -> float:
 
 def read_measures(folder: Path) -> Mapping[str, Any]:
     """What `evaluate` filed; raises `UsageError` when there is nothing."""
-    import json
-
     file = folder / "measures.json"
     if not file.is_file():
         raise UsageError(f"{folder}: not evaluated yet (rlhf-testbed evaluate RUN)")

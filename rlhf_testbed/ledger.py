@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +22,9 @@ import pyarrow.parquet as pq
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import written_whole
 from tasks.base import Facts, Outcome, Scenario, Verdict
+
+if TYPE_CHECKING:
+    from rlhf_testbed.judging import Episode  # which imports torch
 
 SCHEMA = pa.schema(
     [
@@ -50,9 +53,13 @@ Row = dict[str, Any]
 
 
 def row(
-    episode: Any, update: int, index: int, advantage: float = float("nan"), kl: float = float("nan")
+    episode: Episode,
+    update: int,
+    index: int,
+    advantage: float = float("nan"),
+    kl: float = float("nan"),
 ) -> Row:
-    """One `judging.Episode` as a row of the ledger."""
+    """One episode as a row of the ledger."""
     return {
         "update": update,
         "episode": index,
