@@ -25,7 +25,7 @@ def unwatched(step: Step) -> None:
 @pytest.fixture(scope="module")
 def base() -> Language:
     """A base population that has learned enough for the gates to look at."""
-    few = ["--population_steps", "120", "--demonstrations", "6000"]
+    few = "--population_steps 120 --population_batch_size 64 --demonstrations 6000".split()
     return load_language(str(population_folder(parse_run(few))), attn_implementation="eager")
 
 
