@@ -51,9 +51,8 @@ def experiment(
     from rich.console import Console
 
     from rlhf_testbed.experiment import plan
-    from rlhf_testbed.report import dose
+    from rlhf_testbed.report.contents import draw_headlines
     from rlhf_testbed.report.table import PRINTED
-    from rlhf_testbed.report.threat_plane import draw
 
     console = Console()
     planned = plan(str(config), seeds, output_dir)
@@ -66,7 +65,7 @@ def experiment(
     for show in PRINTED:
         console.print()
         show(results, console)
-    pictures = [*dose.draw(results, planned.folder), *draw(results, planned.folder)]
+    pictures = draw_headlines(results, planned.folder)
     console.print(f"\nresults   {planned.folder / 'results.json'}", highlight=False)
     for picture in pictures:
         if picture.suffix == ".png":

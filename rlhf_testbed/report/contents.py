@@ -15,7 +15,7 @@ from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.over_seeds import TERMS
 from rlhf_testbed.report import curves, dose, sentences, threat_plane
 from rlhf_testbed.report.curves import History
-from rlhf_testbed.report.figures import Figure
+from rlhf_testbed.report.figures import Figure, save
 from rlhf_testbed.report.sources import Source
 from rlhf_testbed.report.table import COVERED, form, signed, span, why
 from tasks import TASKS
@@ -59,6 +59,18 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
         curves.proxy_and_gold(source.runs),
     ]
     return [figure for figure in found if figure is not None]
+
+
+def draw_headlines(results: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Writes the pictures by which an experiment in `folder` is known; returns the files.
+
+    The threat plane; dose and response where dials were varied; proxy and gold where the training
+    overseer learned from a teacher.
+    """
+    found = [dose.figure(results), threat_plane.figure(results)]
+    if any("teacher" in one["risen"] for one in _optimised(results).values()):
+        found.append(curves.proxy_and_gold(Source.of(folder).runs))
+    return [file for figure in found if figure for file in save(figure, folder)]
 
 
 def asked(source: Source) -> dict[str, str]:
@@ -206,8 +218,12 @@ def overoptimisation(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             "until": span(found["until"]),
             "form": form(found["form"]),
         }
-        for name, arm in results["arms"].items()
-        for found in [arm.get("overoptimisation")]
-        if found
+        for name, found in _optimised(results).items()
         for score in found["risen"]
     ]
+
+
+def _optimised(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of over-optimisation, by arm."""
+    arms = results["arms"].items()
+    return {name: found for name, arm in arms if (found := arm.get("overoptimisation"))}
