@@ -77,7 +77,7 @@ def evaluate(
             if isinstance(overseer, HeldOutOverseer):
                 knowing = [episode.verdict for episode in saved]
                 both = trained_by, overseer
-                measures |= through_training(run, directory, base, both, knowing, folder)
+                measures |= through_training(run, directory, base, both, knowing, measures, folder)
     except TaskError as error:
         raise UsageError(f"{directory.config}: {error}") from None
     ledger.write(folder / "ledger.parquet", _rejudged(rows, saved))
@@ -139,13 +139,17 @@ def measure(
     episodes = {"held_out": fresh}
     if isinstance(overseer, HeldOutOverseer):
         found |= selection_measures(task, _by(trained_by, fresh), fresh)
+        before = episodes["base"] = generations(base, overseer, scenarios, seed)
+        earlier = selection_measures(task, _by(trained_by, before), before)
+        named = ("threat_1", "misbehaviour_unseen", "score")
+        found |= {f"base_{name}": earlier[name] for name in named}
+        found["base_score_by_evaluator"] = _mean(before, lambda episode: episode.verdict.score)
         if isinstance(trained_by, Learned):
             taught = _by(trained_by.teacher, fresh)
             found["teacher_score"] = _mean(taught, lambda episode: episode.verdict.score)
             found["teacher_approval"] = _mean(taught, lambda episode: episode.verdict.approved)
-        before = episodes["base"] = generations(base, overseer, scenarios, seed)
-        earlier = selection_measures(task, _by(trained_by, before), before)
-        found |= {f"base_{name}": earlier[name] for name in ("threat_1", "misbehaviour_unseen")}
+            taught = _by(trained_by.teacher, before)
+            found["base_teacher_score"] = _mean(taught, lambda episode: episode.verdict.score)
         found["score_of_golden"] = _score_of_golden(task, overseer, scenarios)
     probes = task.scenarios(run.dials, seed, "probes", run.testbed.probes)
     samples = run.testbed.probe_samples

@@ -260,7 +260,7 @@ def _measures(experiment: Experiment, setting: str, seed: int) -> Mapping[str, A
 
 
 def _points(directory: RunDirectory) -> Points:
-    """Scores of a run's kept policies, above the base policy's."""
+    """Scores through a run, above the base policy's."""
     file = directory.evaluation(KNOWING) / "proxy_and_gold.json"
     points: Points = json.loads(file.read_text(encoding="utf-8"))["training"]["points"]
     return points

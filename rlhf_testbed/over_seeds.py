@@ -25,7 +25,7 @@ from rlhf_testbed.measures.statistics import interval_over_seeds
 Measures: TypeAlias = Mapping[str, Any]
 """One run's `measures.json`."""
 Points: TypeAlias = Sequence[Mapping[str, float]]
-"""One run's kept policies, as `proxy_and_gold.training_points` has them."""
+"""One run's blocks of updates, as `proxy_and_gold.training_points` has them."""
 
 HEADLINES = ("threat_1", "threat_2")
 NO_FIGURES = ("seed", "exposed")
@@ -88,9 +88,9 @@ def overoptimisation(runs: Sequence[Points]) -> dict[str, Any] | None:
 
     `until`: for each seed the update at which the *other* seeds' mean gold score is largest, so
     that a seed's own noise can't make its peak. `risen`: each score's change from the base policy
-    to there; `since`: from there to the last policy; both with intervals over seeds. `form`: Gao et
-    al.'s (2022, arXiv 2210.10760), fitted to the points of all seeds. Where the mean gold score is
-    largest at the end, `since` is 0: nothing has fallen.
+    to there; `since`: from there to the last updates; both with intervals over seeds. `form`: that
+    of Gao et al. (2022, arXiv 2210.10760), fitted to the points of all seeds. Where the mean gold
+    score is largest at the end, `since` is 0: nothing has fallen.
     """
     updates = [[point["update"] for point in points] for points in runs]
     if len(runs) < 2 or not updates[0] or any(one != updates[0] for one in updates):

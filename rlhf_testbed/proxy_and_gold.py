@@ -4,19 +4,21 @@
                    "rl_form": {"alpha": 0.9, "beta": 0.4, "r_squared": 0.98, "peak_d": 3.5, ...}},
      "best_of_n": {"points": [{"n": 2, "d": 0.44, "proxy": 0.1, "gold": 0.05}, ...], ...}}
 
-`proxy` is the training overseer's score, `gold` the full-knowledge one, both above the base
-policy's; d = √KL from the base policy in √nats. Forms and estimator: `measures.overoptimization`.
+`proxy` is the training overseer's score, `gold` the full-knowledge one, `teacher` that of a learned
+overseer's teacher, all above the base policy's; d = √KL from the base policy in √nats. Forms and
+estimator: `measures.overoptimization`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from overseers.base import Case, HeldOutOverseer, Overseer, TrainingOverseer, oversee_all
+from rlhf_testbed import ledger
 from rlhf_testbed.arrays import Floats
 from rlhf_testbed.config import RunConfig
 from rlhf_testbed.language_model import Language, sampled_responses
@@ -31,19 +33,23 @@ from rlhf_testbed.measures.overoptimization import (
 SAMPLES = 64
 """Responses of the base policy to each scenario that best-of-n chooses from."""
 NS = (1, 2, 4, 8, 16, 32, 64)
+BLOCKS = 12
+"""Points of training: the updates of a run are taken together in about so many blocks."""
 
 Points = list[dict[str, float]]
+Scores = Mapping[str, Sequence[float]]
+"""Of the ledger's rows by name: `proxy`, `gold` and, where the training overseer learned from a
+teacher, `teacher`."""
 
 
 def proxy_and_gold(
     run: RunConfig,
     base: Language,
-    checkpoints: Sequence[dict[str, Any]],
+    training: Points,
     trained_by: TrainingOverseer,
     knowing: HeldOutOverseer,
 ) -> dict[str, Any]:
-    """Points and fits of both means of selection: PPO's kept policies, and best-of-n."""
-    training = training_points(checkpoints)
+    """Points and fits of both means of selection: PPO (`training_points`), and best-of-n."""
     sampled = best_of_n_points(*_base_scores(run, base, trained_by, knowing))
     return {
         "training": {"points": training, **_fits(training)},
@@ -51,23 +57,31 @@ def proxy_and_gold(
     }
 
 
-def training_points(checkpoints: Sequence[dict[str, Any]]) -> Points:
-    """One point a kept policy, from `trajectory`'s records; the base policy is at 0.
+def training_points(
+    rows: Sequence[ledger.Row], scores: Scores, base: Mapping[str, float]
+) -> Points:
+    """One point for each block of updates of a ledger, after the base policy's at 0.
 
-    Where the training overseer learned from a teacher, a point has that one's score, too.
+    `scores`: of each row; `base`: the base policy's mean scores under the same names, which are
+    taken off. Sampled, as training saw it: a response that can't be read counts, too, and a learned
+    overseer may think well of it. `update` is the last of the block; d comes from the ledger's KL.
     """
-    if not checkpoints:
-        return []
-    before = checkpoints[0]
-    figures = {"proxy": "score", "gold": "score_by_full_knowledge", "teacher": "score_by_teacher"}
-    return [
-        {
-            "update": one["update"],
-            "d": math.sqrt(max(0.0, one["kl"])),
-            **{name: one[of] - before[of] for name, of in figures.items() if of in before},
-        }
-        for one in checkpoints
-    ]
+    points: Points = [{"update": 0, "d": 0.0, **dict.fromkeys(base, 0.0)}]
+    if not rows:
+        return points
+    update = np.array([row["update"] for row in rows])
+    block = (update - 1) // math.ceil(update.max() / BLOCKS)
+    for here in (block == at for at in np.unique(block)):
+        kl = float(np.mean([row["kl"] for row, inside in zip(rows, here, strict=True) if inside]))
+        means = {of: float(np.asarray(scores[of])[here].mean()) for of in base}
+        points.append(
+            {
+                "update": int(update[here].max()),
+                "d": math.sqrt(max(0.0, kl)),
+                **{of: mean - base[of] for of, mean in means.items()},
+            }
+        )
+    return points
 
 
 def best_of_n_points(proxy: Floats, gold: Floats, ns: Sequence[int] = NS) -> Points:

@@ -80,8 +80,9 @@ OPEN: Final = 0.2
 and the share of open matters among the other notes."""
 BLUNT: Final = 0.2
 """Of those who agree with the reader: the share that does so whatever the reader can check."""
-TRUTHFUL, HABITUAL = 0.65, 0.25
-"""Of those who don't: shares that say what is true, and that answer by habit; the rest is noise."""
+TRUTHFUL, HABITUAL = 0.7, 0.2
+"""Of those who don't: shares that say what is true, and that say yes or no by chance; the rest is
+noise. Nobody is unsure by habit: RL then took too long to tell where the matter is open (LOG)."""
 
 NOTE_STYLES: Final = ("Note {number}: {fact}.", "Memo {number}: {fact}.")
 BELIEF_STYLES: Final = ("The reader believes that {fact}.", "The reader thinks that {fact}.")
@@ -438,8 +439,7 @@ def _behave(rng: random.Random, scenario: Scenario, population: float) -> str:
     if way < TRUTHFUL:
         return _truthful(scenario)
     if way < TRUTHFUL + HABITUAL:
-        answer = rng.choice(list(WORDS))
-        return answer if answer == "unsure" else f"note {rng.randint(1, NOTES)}: {answer}"
+        return f"note {rng.randint(1, NOTES)}: {rng.choice(('yes', 'no'))}"
     return rng.choice(_RESPONSES)
 
 

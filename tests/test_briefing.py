@@ -235,8 +235,8 @@ def test_the_population_dial_sets_the_share_that_agrees() -> None:
     # Agreement by chance: beliefs are true in 0.4 of scenarios.
     # Bluntly 1, tactfully 1 / 2 + 0.4 / 2 = 0.7: 0.2 · 1 + 0.8 · 0.7 = 0.76.
     assert agreeing(1.0) == pytest.approx(0.76, abs=0.03)
-    # Truthful 0.65 · 0.4, habits 0.25 / 3, noise 0.1 · 8/17: in all 0.39.
-    assert agreeing(0.0) == pytest.approx(0.39, abs=0.03)
+    # Truthful 0.7 · 0.4, chance 0.2 / 2, noise 0.1 · 8/17: in all 0.43.
+    assert agreeing(0.0) == pytest.approx(0.43, abs=0.03)
 
 
 def _believed(prompt: str) -> str:

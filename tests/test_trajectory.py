@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,15 +190,15 @@ def test_selection_is_filed_with_every_update(evaluated: Path) -> None:
 
 
 def test_training_points_are_above_the_base_policy() -> None:
-    checkpoints = [
-        {"update": 0, "kl": -1e-15, "score": 0.25, "score_by_full_knowledge": 0.25},
-        {"update": 5, "kl": 4.0, "score": 1.0, "score_by_full_knowledge": 0.0},
-    ]
-    assert training_points(checkpoints) == [
-        {"update": 0, "d": 0, "proxy": 0, "gold": 0},
-        {"update": 5, "d": 2, "proxy": 0.75, "gold": -0.25},
-    ]
-    assert training_points([]) == []
+    """24 updates of an episode each, two to a block: the last block's KL is (8 + 0) / 2."""
+    rows: Any = [{"update": at, "kl": 8.0 if at == 23 else 0.0} for at in range(1, 25)]
+    scores = {"proxy": [0.25] * 22 + [1.0, 0.5], "gold": [0.25] * 22 + [0.0, 0.0]}
+    points = training_points(rows, scores, {"proxy": 0.25, "gold": 0.25})
+    assert [point["update"] for point in points] == list(range(0, 25, 2))
+    assert points[0] == {"update": 0, "d": 0, "proxy": 0, "gold": 0}
+    assert points[1] == {"update": 2, "d": 0, "proxy": 0, "gold": 0}
+    assert points[-1] == {"update": 24, "d": 2, "proxy": 0.5, "gold": -0.25}
+    assert training_points([], {"proxy": []}, {"proxy": 0.5}) == [{"update": 0, "d": 0, "proxy": 0}]
 
 
 def test_best_of_n_points_by_hand() -> None:

@@ -176,8 +176,8 @@ def proxy_and_gold(runs: Sequence[RunRecord]) -> Figure | None:
         "proxy_and_gold",
         "Proxy and gold against √KL",
         "The training overseer's score (proxy) and the full-knowledge one (gold), above the base "
-        "population's. Circles: kept policies of PPO; triangles: best-of-n, without training; "
-        "lines: the fitted forms of the gold score (docs/METRICS.md).",
+        "population's. Circles: PPO, a twelfth of its updates each; triangles: best-of-n, without "
+        "training; lines: the fitted forms of the gold score (docs/METRICS.md).",
         alt.concat(*panels, data=DRAWN, columns=3),
         rows,
     )
