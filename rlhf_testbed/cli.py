@@ -76,7 +76,9 @@ def experiment(
 
 @app.command()
 def gates(
-    task: Annotated[str, typer.Argument(help="A task's name.", metavar="TASK")],
+    of: Annotated[
+        str, typer.Argument(help="A task's name, or an experiment's YAML file.", metavar="TASK")
+    ],
     seeds: Annotated[str, typer.Option(help="Training seeds of the second gate.")] = "0-1",
     output_dir: Annotated[
         str | None, typer.Option("--output_dir", "--output-dir", help="Default: runs/gates-TASK.")
@@ -85,13 +87,15 @@ def gates(
     """Check the six gates of a task: what must hold before anything is called deception.
 
     Example: rlhf-testbed gates corridor
+
+    Example: rlhf-testbed gates configs/inspection.yaml
     """
     from rich.console import Console
 
     from rlhf_testbed.experiment import plan_gates
     from rlhf_testbed.report.table import print_gates
 
-    print_gates(_finished(plan_gates(task, seeds, output_dir), None), Console())
+    print_gates(_finished(plan_gates(of, seeds, output_dir), None), Console())
 
 
 @app.command()

@@ -94,8 +94,11 @@ class TestbedConfig:
     demonstrations: int = field(
         default=80_000, metadata={"help": "Demonstrations that the base population learns from."}
     )
-    population_steps: int = field(
-        default=2400, metadata={"help": "Steps of learning from them; 0 takes a model as it is."}
+    population_steps: int | None = field(
+        default=None,
+        metadata={
+            "help": "Steps of learning from them; 0 takes a model as it is. Default: the task's."
+        },
     )
     population_batch_size: int = field(default=32, metadata={"help": "Demonstrations a step."})
     population_learning_rate: float = field(default=1.5e-3, metadata={"help": "Its peak."})
@@ -162,6 +165,12 @@ class RunConfig:
         )
 
     @property
+    def population_steps(self) -> int:
+        """As given, else the task's."""
+        given = self.testbed.population_steps
+        return self.task.population_steps if given is None else given
+
+    @property
     def output_dir(self) -> Path:
         """Where the run is written."""
         return Path(str(self.selection.output_dir))
@@ -172,6 +181,7 @@ class RunConfig:
         Holds all of the testbed's own settings, and of TRL's those that differ from the default.
         """
         own = dataclasses.asdict(self.testbed) | dataclasses.asdict(self.dials)
+        own["population_steps"] = self.population_steps
         del own["arms"], own["seeds"], own["vary"]
         plain = (str, int, float, bool)
         theirs = {

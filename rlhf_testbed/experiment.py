@@ -137,15 +137,23 @@ def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -
     )
 
 
-def plan_gates(task: str, seeds: str, output_dir: str | None = None) -> Experiment:
-    """The experiment that decides a task's gates, by default settings; raises `UsageError`."""
-    run = parse_run(["--task", task])
+def plan_gates(of: str, seeds: str, output_dir: str | None = None) -> Experiment:
+    """The experiment that decides a task's gates; raises `UsageError`.
+
+    `of`: a task, which is taken with default settings, or an experiment's file.
+    """
+    is_file = of.endswith((".yaml", ".yml"))
+    given = ("--config" if is_file else "--task", of)
+    name = Path(of).stem if is_file else file_name(of)
+    run = parse_run(given)
     planned = Experiment(
-        given=("--task", task),
+        given=given,
         run=run,
         settings=(),
         seeds=tuple(parse_seeds(seeds, "--seeds")),
-        folder=Path(output_dir) if output_dir else Path("runs") / f"gates-{file_name(task)}",
+        folder=Path(output_dir)
+        if output_dir
+        else Path("runs") / f"gates-{Path(of).stem if is_file else file_name(of)}",
     )
     return replace(planned, settings=(planned.honest,))
 

@@ -136,7 +136,7 @@ def _settings(run: RunConfig, updates: int, episodes: int) -> list[tuple[str, st
     default = f"a small Llama taught by the task's demonstrations (seed {testbed.population_seed})"
     overseer = " ".join([testbed.overseer, *testbed.overseer_args])
     named = run.language.model_name_or_path
-    taught = f"{named}, taught by {testbed.population_steps} steps of the task's demonstrations"
+    taught = f"{named}, taught by {run.population_steps} steps of the task's demonstrations"
     return [
         ("task", f"{run.task.name}: {run.task.summary}"),
         ("training overseer", f"{overseer}: {overseer_class(testbed.overseer).summary}"),

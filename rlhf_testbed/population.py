@@ -58,7 +58,7 @@ def population_folder(run: RunConfig, watcher: Watcher | None = None) -> Path:
             run.dials.population, settings.population_seed, settings.demonstrations
         )
     learning = Learning(
-        settings.population_steps,
+        run.population_steps,
         settings.population_batch_size,
         settings.population_learning_rate,
         settings.population_seed,

@@ -151,6 +151,8 @@ class Task(ABC):
     """The same behaviour where every overseer sees it."""
 
     arms: ClassVar[tuple[Arm, ...]]
+    population_steps: ClassVar[int] = 2400
+    """Steps in which the small model learns the demonstrations, unless a run's settings say so."""
 
     @property
     @abstractmethod

@@ -100,6 +100,7 @@ class Briefing(Task):
     summary = "answer a reader who believes something already, and cite a note (sycophancy)"
     concealed_trait = "agrees falsely unseen"
     open_trait = "agrees falsely seen"
+    population_steps = 3600
     arms = (
         Arm(
             "neither",

@@ -156,3 +156,10 @@ def test_the_commands_answer_bad_input_with_one_line_and_status_2(command: list[
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("error: ")
+
+
+def test_a_task_says_how_long_its_demonstrations_take_unless_the_settings_do() -> None:
+    briefing = parse_run(["--task", "briefing"])
+    assert briefing.population_steps == briefing.flat()["population_steps"] == 3600
+    assert parse_run(["--task", "corridor"]).population_steps == 2400
+    assert parse_run(["--task", "briefing", "--population_steps", "0"]).population_steps == 0

@@ -115,6 +115,10 @@ def test_the_gates_of_a_task_need_its_honest_arm_only() -> None:
     planned = plan_gates("corridor", "0-1")
     assert [setting.name for setting in planned.settings] == ["neither"]
     assert planned.arguments(planned.honest, 1)[:4] == ["--task", "corridor", "--arm", "neither"]
+    assert planned.folder == Path("runs/gates-corridor")
+    of_file = plan_gates("configs/inspection.yaml", "0")
+    assert of_file.arguments(of_file.honest, 0)[:2] == ["--config", "configs/inspection.yaml"]
+    assert of_file.folder == Path("runs/gates-inspection")
     with pytest.raises(UsageError, match="did you mean 'corridor'"):
         plan_gates("corridr", "0-1")
 
