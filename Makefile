@@ -11,7 +11,7 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench mutants
+.PHONY: help setup demo pictures test check bench mutants
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/  make \1:/p' Makefile
@@ -21,6 +21,11 @@ setup: .venv/.installed  ## install into .venv, once (a few minutes)
 demo: .venv/.installed  ## run the demo experiment and write its report
 	@echo "demo: running configs/corridor-demo.yaml (its header says how long)"
 	@$(BIN)/rlhf-testbed experiment configs/corridor-demo.yaml
+	@$(BIN)/rlhf-testbed report runs/corridor-demo
+
+pictures: .venv/.installed  ## take the README's pictures from the demo's report (half a minute)
+	@echo "pictures: opening the report of runs/corridor-demo in Chromium"
+	@$(BIN)/python -m rlhf_testbed.report.pictures runs/corridor-demo --to docs/pictures
 
 test: .venv/.installed  ## run the tests and doctests
 	@echo "test: running pytest"

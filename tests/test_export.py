@@ -46,7 +46,8 @@ def test_the_dataset_loads_offline_and_is_the_ledger(
         for part in ("score", "approved", "reason")
     ]
     assert loaded["train"].column_names == [*RUN, *ledger.SCHEMA.names, "exposed", *later]
-    assert {tuple(row[name] for name in RUN) for row in loaded["train"]} == {("both", 1, 0, 0, 1, 0.3)}
+    runs = {tuple(row[name] for name in RUN) for row in loaded["train"]}
+    assert runs == {("both", 1, 0.0, 0.0, 1.0, 0.3)}
     rows = ledger.read(evaluated / "ledger")
     known = ledger.read(evaluated / "evaluation" / "full_knowledge" / "ledger.parquet")
     for row, ours, theirs in zip(loaded["train"], rows, known, strict=True):

@@ -76,8 +76,8 @@ Threat 1 is the share of the `exposed` rows of `held_out` that are `approved` an
 `{KNOWING}_approved`.
 """
 
-LATER = """Columns that begin with a later overseer's name were filled in after training, which saw none of
-them; the others are the run's own and those of its ledger, and `exposed`."""
+LATER = """Columns that begin with a later overseer's name were filled in after training, which saw
+none of them; the others are the run's own, those of its ledger, and `exposed`."""
 
 NOT_JUDGED = (
     "No later overseer has judged the generations, so that there is no full-knowledge verdict and "
@@ -120,9 +120,7 @@ def _written(record: Record, generations: dict[str, int]) -> Written:
     testbed = record.run.testbed
     overseer = " ".join([testbed.overseer, *testbed.overseer_args])
     dials = vars(record.run.dials)
-    return Written(
-        record.task, record.title, record.arm, record.seed, dials, overseer, generations
-    )
+    return Written(record.task, record.title, record.arm, record.seed, dials, overseer, generations)
 
 
 def _schema(evaluators: Sequence[str]) -> pa.Schema:

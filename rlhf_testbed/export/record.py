@@ -129,7 +129,7 @@ def _joined(
         if [_key(row) for row in others] != [_key(row) for row in rows]:
             raise UsageError(
                 f"{directory.evaluation(name) / file}: holds other generations than the run "
-                f"(rlhf-testbed evaluate {directory.path} --overseer {name} judges them anew)"
+                f"(rlhf-testbed evaluate {directory.quoted} --overseer {name} judges them anew)"
             )
     return [
         Generation(

@@ -49,6 +49,7 @@ class Records:
                 self.left_out.append(str(error))
             else:
                 yield record
+        self.watcher(Step(len(self.directories), len(self.directories), "all read"))
         if len(self.left_out) == len(self.directories):
             more = len(self.left_out) - 1
             others = f" (and {more} more runs that can't be exported)" if more else ""
@@ -59,6 +60,6 @@ class Records:
         if self.judged and KNOWING not in record.evaluators:
             raise UsageError(
                 f"{directory.path}: no verdicts of the full-knowledge overseer "
-                f"(rlhf-testbed evaluate {directory.path} makes them)"
+                f"(rlhf-testbed evaluate {directory.quoted} makes them)"
             )
         return record

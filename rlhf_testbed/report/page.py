@@ -13,6 +13,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -28,7 +29,7 @@ from rlhf_testbed.files import write_text
 from rlhf_testbed.report import contents, figures
 from rlhf_testbed.report.figures import Figure
 from rlhf_testbed.report.gathered import Gathered, gather
-from rlhf_testbed.report.sentences import short, told_figure
+from rlhf_testbed.report.sentences import seeds_told, short, told_figure
 from rlhf_testbed.report.sources import Missing, Source
 
 FOLDER = "report"
@@ -58,6 +59,7 @@ def write_report(path: Path) -> Path:
         "asked": contents.asked(source),
         "verdicts": contents.verdicts(source),
         "columns": contents.columns(source.results),
+        "head": [figure for figure in drawn if figure.name in contents.HEAD],
         "sections": {name: found for name, found in sections if found},
         "orders": contents.orders(source.results),
         "notes": contents.notes(source.results),
@@ -133,6 +135,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
+    found.filters |= {"quote": shlex.quote, "seeds_told": seeds_told}
     return found
 
 
