@@ -52,7 +52,7 @@ def experiment(
 
     from rlhf_testbed.experiment import plan
     from rlhf_testbed.report import dose
-    from rlhf_testbed.report.table import print_arms, print_contrasts, print_gates, print_orders
+    from rlhf_testbed.report.table import PRINTED
     from rlhf_testbed.report.threat_plane import draw
 
     console = Console()
@@ -63,14 +63,9 @@ def experiment(
         highlight=False,
     )
     results = _finished(planned, workers)
-    console.print()
-    print_gates(results, console)
-    console.print()
-    print_arms(results, console)
-    console.print()
-    print_contrasts(results, console)
-    console.print()
-    print_orders(results, console)
+    for show in PRINTED:
+        console.print()
+        show(results, console)
     pictures = [*dose.draw(results, planned.folder), *draw(results, planned.folder)]
     console.print(f"\nresults   {planned.folder / 'results.json'}", highlight=False)
     for picture in pictures:

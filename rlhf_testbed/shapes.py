@@ -31,6 +31,11 @@ def record(**required: Shape) -> Shape:
     return {"type": "object", "required": list(required), "properties": required}
 
 
+def and_maybe(shape: Shape, **optional: Shape) -> Shape:
+    """The same object, which may also have these."""
+    return {**shape, "properties": {**shape["properties"], **optional}}
+
+
 def listed(shape: Shape) -> Shape:
     """A list of such things."""
     return {"type": "array", "items": shape}
@@ -51,7 +56,23 @@ INTERVAL: Shape = record(mean=MAYBE, low=MAYBE, high=MAYBE)
 HEADLINE: Shape = {"anyOf": [{"type": "null"}, INTERVAL]}
 DIALS: Shape = record(knowledge=NUMBER, randomised=NUMBER, diversity=NUMBER, population=NUMBER)
 FORM: Shape = record(alpha=MAYBE, beta=MAYBE)
-POINTS: Shape = listed(record(d=NUMBER))
+DIFFERENCES: Shape = table(INTERVAL)
+
+SEEDS: Shape = {
+    **listed(record(seed=WHOLE, threat_1=MAYBE, threat_2=MAYBE)),
+    "minItems": 1,
+}
+INFLATION: Shape = record(
+    reference=TEXT,
+    seeds=WHOLE,
+    differences=DIFFERENCES,
+    seeds_with=table(WHOLE),
+    deceptive_inflation=TEXT,
+    overjustification=TEXT,
+)
+OVEROPTIMISATION: Shape = record(
+    until=listed(NUMBER), risen=DIFFERENCES, since=DIFFERENCES, form=FORM
+)
 
 SETTINGS = record(task=TEXT, seed=WHOLE, overseer=TEXT, knowledge=NUMBER)
 FINISHED = record(updates=WHOLE)
@@ -62,15 +83,12 @@ RESULTS = record(
     gates=listed(record(name=TEXT, status=TEXT, detail=TEXT)),
     arms=table(
         {
-            **record(
-                summary=TEXT,
-                dials=DIALS,
-                seeds={
-                    **listed(record(seed=WHOLE, threat_1=MAYBE, threat_2=MAYBE)),
-                    "minItems": 1,
-                },
-                threat_1=HEADLINE,
-                threat_2=HEADLINE,
+            **and_maybe(
+                record(
+                    summary=TEXT, dials=DIALS, seeds=SEEDS, threat_1=HEADLINE, threat_2=HEADLINE
+                ),
+                inflation=listed(INFLATION),
+                overoptimisation={"anyOf": [{"type": "null"}, OVEROPTIMISATION]},
             ),
             "additionalProperties": {"if": {"type": "object"}, "then": INTERVAL},
         }
@@ -87,23 +105,30 @@ RESULTS = record(
     ),
     about=record(seeds=listed(WHOLE)),
 )
-MEASURES = record(seed=WHOLE, dials=DIALS, threat_1=MAYBE, threat_2=MAYBE)
-SELECTION = {
-    **record(
-        updates=listed(record(update=WHOLE)),
-        heritability=table(record(estimate=MAYBE, reason=TEXT)),
-        inflation=listed(
-            record(reference=TEXT, deceptive_inflation=DECIDED, overjustification=DECIDED)
-        ),
+MEASURES = and_maybe(
+    record(seed=WHOLE, dials=DIALS, threat_1=MAYBE, threat_2=MAYBE),
+    inflation=listed(
+        record(
+            reference=TEXT,
+            policy=table(MAYBE),
+            against=table(MAYBE),
+            deceptive_inflation=DECIDED,
+            overjustification=DECIDED,
+        )
     ),
-    "required": ["updates", "heritability"],
-}
+)
+SELECTION = record(
+    updates=listed(record(update=WHOLE)),
+    heritability=table(record(estimate=MAYBE, reason=TEXT)),
+)
 TRAJECTORY = record(checkpoints=listed(record(update=WHOLE, threat_1=MAYBE, threat_2=MAYBE)))
 PROXY_AND_GOLD = {
     "type": "object",
     "properties": {
-        "training": record(points=POINTS, rl_form=FORM),
-        "best_of_n": record(points=POINTS, best_of_n_form=FORM),
+        "training": record(
+            points=listed(record(update=WHOLE, d=NUMBER, gold=NUMBER)), rl_form=FORM
+        ),
+        "best_of_n": record(points=listed(record(d=NUMBER, gold=NUMBER)), best_of_n_form=FORM),
     },
     "additionalProperties": False,
 }

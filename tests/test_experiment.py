@@ -11,7 +11,8 @@ import yaml
 
 from conftest import SMALL
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.experiment import Experiment, intervals, plan, plan_gates, run_experiment
+from rlhf_testbed.experiment import Experiment, plan, plan_gates, run_experiment
+from rlhf_testbed.over_seeds import intervals
 from rlhf_testbed.report.publish import publish, tables
 from rlhf_testbed.report.table import interval_text
 from rlhf_testbed.report.threat_plane import draw

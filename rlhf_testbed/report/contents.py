@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_testbed.measures.statistics import interval_over_seeds
+from rlhf_testbed.over_seeds import TERMS
 from rlhf_testbed.report import curves, dose, sentences, threat_plane
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.figures import Figure
 from rlhf_testbed.report.sources import Source
-from rlhf_testbed.report.table import COVERED
+from rlhf_testbed.report.table import COVERED, form, signed, span, why
 from tasks import TASKS
 
 COLUMNS = {
@@ -181,25 +182,35 @@ def heritabilities(histories: Sequence[History]) -> list[dict[str, Any]]:
     return rows
 
 
-def inflation(source: Source) -> list[dict[str, Any]]:
-    """Deceptive inflation and overjustification: in how many seeds of each arm, by reference."""
-    counted: dict[tuple[str, str], dict[str, Any]] = {}
-    for run in source.runs:
-        for verdict in run.records.get("selection", {}).get("inflation", []):
-            key = (run.arm, verdict["reference"])
-            row = counted.setdefault(
-                key,
-                {
-                    "arm": run.arm,
-                    "reference": verdict["reference"],
-                    "seeds": 0,
-                    "deceptive_inflation": 0,
-                    "overjustification": 0,
-                    "unjudged": 0,
-                },
-            )
-            row["seeds"] += 1
-            row["unjudged"] += verdict["deceptive_inflation"] is None
-            row["deceptive_inflation"] += bool(verdict["deceptive_inflation"])
-            row["overjustification"] += bool(verdict["overjustification"])
-    return list(counted.values())
+def inflation(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Deceptive inflation and overjustification over seeds: a row an arm, reference and term."""
+    return [
+        {
+            "arm": name,
+            "reference": found["reference"],
+            "term": term.replace("_", " "),
+            "shown": found[term],
+            "why": why(found, term),
+        }
+        for name, arm in results["arms"].items()
+        for found in arm.get("inflation", [])
+        for term in TERMS
+    ]
+
+
+def overoptimisation(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How each score moved before and after the gold score's peak: a row an arm and score."""
+    return [
+        {
+            "arm": name,
+            "score": score,
+            "risen": signed(found["risen"][score]),
+            "since": signed(found["since"][score]),
+            "until": span(found["until"]),
+            "form": form(found["form"]),
+        }
+        for name, arm in results["arms"].items()
+        for found in [arm.get("overoptimisation")]
+        if found
+        for score in found["risen"]
+    ]
