@@ -6,7 +6,6 @@ skipped, with the reason, where they are missing.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from chromium import CHROMIUM, Opened, launched
 from rlhf_testbed.reading import Filter, generations
 from rlhf_testbed.report import figures
 from rlhf_testbed.report.page import write_browser, write_report
 from scripted_runs import write_experiment, write_results
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 if not Path(CHROMIUM).exists():
     pytest.skip(f"no browser at {CHROMIUM} (Debian: chromium)", allow_module_level=True)
 
@@ -29,7 +28,6 @@ pytestmark = pytest.mark.timeout(900)
 EVIL = "<script>window.ran = 1</script></script>{{ 7*7 }}\x1b[31m\u202ethgir"
 LONG = "x" * 100_000
 ARABIC = "اذهب إلى اليمين"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="module")
@@ -52,30 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
-
-
-class Opened:
-    """A page, and all that it asked for or complained of."""
-
-    def __init__(self, browser: Any, file: Path, **context: Any) -> None:
-        self.context = browser.new_context(**context)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(120_000)
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda said: self.complaints.append(said.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.file = file
-
-    def go(self, address: str = "") -> Any:
-        self.page.goto(f"{self.file.as_uri()}{address}")
-        self.page.wait_for_selector("html[data-ready]")
-        return self.page
 
 
 @pytest.fixture
