@@ -263,6 +263,7 @@ def test_it_fits_light_and_dark(chromium: Any, folder: Path, width: int, scheme:
     assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 23, 26)")
     label = figure.locator(".picture text").first.evaluate("e => getComputedStyle(e).fill")
     assert label != paper
+    assert page.locator("th.of-kl").count() == (1 if width == 1600 else 0)
     page.locator("#generations tbody a").first.click()
     page.locator("#generation").wait_for()
     assert page.evaluate(wide) == width
