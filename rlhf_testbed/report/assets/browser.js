@@ -140,4 +140,13 @@ testbed.Browser = class {
     const at = this.rows.indexOf(row);
     return at < 0 ? -1 : (this.rows[at + step] ?? -1);
   }
+
+  // Turns to the page that holds a row, and puts the focus on it.
+  focus(row) {
+    const at = this.rows.indexOf(row);
+    if (at < 0) return;
+    const page = Math.floor(at / this.table.page.len());
+    if (page !== this.table.page()) this.table.page(page).draw("page");
+    this.table.table().body().querySelector(`tr[data-row="${row}"] a`).focus();
+  }
 };

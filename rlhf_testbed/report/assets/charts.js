@@ -54,6 +54,7 @@ testbed.drawChart = async (element) => {
   const options = { actions: false, renderer: "svg", config };
   const wide = testbed.fitted(spec, target.clientWidth);
   await vegaEmbed(target, wide, options);
+  target.querySelector("svg").setAttribute("aria-hidden", "true"); // the picture has its words
   target.dataset.drawn = "true";
 };
 
