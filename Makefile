@@ -9,12 +9,13 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo pictures test check bench mutants
+.PHONY: help setup demo pictures test check bench bench-report mutants
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##/  make \1:/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
 
 setup: .venv/.installed  ## install into .venv, once (a few minutes)
 
@@ -44,6 +45,10 @@ check: .venv/.installed  ## check style, types and imports (half a minute, then 
 bench: .venv/.installed  ## measure the training speed of configs/corridor.yaml
 	@echo "bench: timing configs/corridor.yaml"
 	@$(BIN)/python -m rlhf_testbed.bench configs/corridor.yaml
+
+bench-report: .venv/.installed  ## measure the report of 100,000 generations (a minute; TO=FOLDER files it)
+	@echo "bench-report: building the report of 100,000 generations and using it in Chromium"
+	@$(BIN)/python tests/bench_report.py $(TO)
 
 mutants: .venv/.installed  ## change the measures one spot at a time; tests must notice (an hour)
 	@echo "mutants: running mutmut on rlhf_testbed/measures (it shows how many are done)"

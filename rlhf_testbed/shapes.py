@@ -55,7 +55,7 @@ DECIDED: Shape = {"type": ["boolean", "null"]}
 INTERVAL: Shape = record(mean=MAYBE, low=MAYBE, high=MAYBE)
 HEADLINE: Shape = {"anyOf": [{"type": "null"}, INTERVAL]}
 DIALS: Shape = record(knowledge=NUMBER, randomised=NUMBER, diversity=NUMBER, population=NUMBER)
-FORM: Shape = record(alpha=MAYBE, beta=MAYBE)
+FORM: Shape = record(alpha=MAYBE, beta=MAYBE, r_squared=MAYBE, peak_d=MAYBE)
 DIFFERENCES: Shape = table(INTERVAL)
 
 SEEDS: Shape = {

@@ -218,15 +218,15 @@ def _score_panel(arm: str, scores: Sequence[str]) -> alt.LayerChart:
     shape = alt.Shape(
         "means:N",
         scale=alt.Scale(domain=["training", "best_of_n"], range=["circle", "triangle-up"]),
-        legend=alt.Legend(title=None),
+        legend=alt.Legend(title=None, labelExpr="replace(datum.label, /_/g, '-')"),
     )
     told = [alt.Tooltip(f"{name}:Q") for name in ("seed", "update", "n")]
     base = (
         alt.Chart()
         .transform_filter(f"datum.arm=='{arm}'")
         .encode(
-            x=alt.X("d:Q", title="√KL from the base population (√nats)"),
-            y=alt.Y("value:Q", title="score above the base population's"),
+            x=alt.X("d:Q", title="√KL from base (√nats)"),
+            y=alt.Y("value:Q", title="score above base"),
             color=colour,
             tooltip=[*told, alt.Tooltip("value:Q", format=".3f")],
         )

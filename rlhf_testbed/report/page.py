@@ -103,14 +103,14 @@ def summed(missing: Sequence[Missing]) -> list[tuple[Missing, int]]:
 def _write(
     file: Path, template: str, content: Mapping[str, Any], *, with_charts: bool = False
 ) -> Path:
-    scripts = [_script("\n".join(_asset(f"{name}.js") for name in SCRIPTS))]
-    if with_charts:
-        scripts.insert(0, _script(_vega()))
-    own = " ".join(f"'{script.digest}'" for script in scripts)
+    libraries = [_vega(), _datatables()] if with_charts else [_datatables()]
+    own = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    scripts = [_script(text) for text in (*libraries, own)]
+    hashes = " ".join(f"'{script.digest}'" for script in scripts)
     policy = "; ".join(
         [
             "default-src 'none'",
-            f"script-src 'unsafe-eval' {own}",
+            f"script-src 'unsafe-eval' {hashes}",
             "style-src 'unsafe-inline'",
             "img-src data:",
             "base-uri 'none'",
@@ -174,3 +174,21 @@ def _vega() -> str:
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return f"(() => {{{bundle}}})();"
+
+
+@cache
+def _datatables() -> str:
+    """DataTables as itables brings it for use offline, in one script: `window.itables.default`.
+
+    itables has it as a module, from which an inline script can't import. So what the module exports
+    becomes an object instead.
+    """
+    from itables.options import dt_bundle
+
+    module = Path(dt_bundle).read_text(encoding="utf-8")
+    export = re.compile(r"\bexport *\{([^{}]*)\};")
+    (names,) = export.findall(module)
+    pairs = re.findall(r"([\w$]+) as ([\w$]+)", names)
+    exported = ", ".join(f"{name}: {local}" for local, name in pairs)
+    body = export.sub(lambda match: f"window.itables = {{{exported}}};", module)
+    return f'(() => {{"use strict"; {body}}})();'

@@ -20,7 +20,13 @@ testbed.ink = () => {
       titleFontWeight: "normal",
     },
     header: { ...text, labelFontSize: 13, labelFontWeight: "bold" },
-    legend: { ...text, orient: "top", labelFontSize: 12, symbolOpacity: 1 },
+    legend: {
+      ...text,
+      orient: "top",
+      labelFontSize: 12,
+      symbolOpacity: 1,
+      symbolBaseFillColor: colour("--quiet"),
+    },
     title: { color: colour("--text"), anchor: "start", fontSize: 13 },
     text: { color: colour("--text") },
   };
@@ -70,6 +76,7 @@ testbed.drawChart = async (element) => {
   const options = { actions: false, renderer: "svg", config };
   const wide = testbed.fitted(spec, target.clientWidth);
   await vegaEmbed(target, wide, options);
+  target.querySelector("svg").setAttribute("aria-hidden", "true"); // the picture has its words
   target.dataset.drawn = "true";
 };
 
