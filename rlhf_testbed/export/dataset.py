@@ -27,8 +27,9 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from rlhf_testbed import ledger
 from rlhf_testbed.config import DIALS
-from rlhf_testbed.export.record import KNOWING, Generation, Record
+from rlhf_testbed.export.record import Generation, Record
 from rlhf_testbed.export.records import Records
+from rlhf_testbed.reading import KNOWING
 from tasks.base import Task
 
 RUN = [

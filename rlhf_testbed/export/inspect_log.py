@@ -31,7 +31,8 @@ from typing import Any
 
 from rlhf_testbed import ledger
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.export.record import KNOWING, Generation, Record
+from rlhf_testbed.export.record import Generation, Record
+from rlhf_testbed.reading import KNOWING
 from tasks.base import Task, Verdict
 
 try:

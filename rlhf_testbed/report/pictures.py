@@ -35,6 +35,10 @@ WIDTH, HEIGHT = 1100, 760
 SHARPNESS = 2
 """Pixels of a picture to one of CSS."""
 MARGIN = 16
+EDGES = """element => {
+  const { x, y, width, height } = element.getBoundingClientRect();
+  return { x, y: y + scrollY, width, height };
+}"""
 ROWS = 8
 """Of the table."""
 PATIENCE = 120_000
@@ -105,7 +109,9 @@ def _opened(report: Path) -> Iterator[Page]:
 def _head(page: Page, file: Path) -> Path:
     """From the title down to the verdicts, with the threat plane drawn."""
     page.locator("figure[data-chart=threat_plane] [data-drawn] svg").first.wait_for()
-    return _save(page, file, page.locator("header.page"), page.locator("#verdicts"))
+    return _save(
+        page, file, page.locator("body"), page.locator("header.page"), page.locator("#verdicts")
+    )
 
 
 def _table(page: Page, arm: str, file: Path) -> Path:
@@ -119,7 +125,7 @@ def _table(page: Page, arm: str, file: Path) -> Path:
     )
     rows = page.locator("#generations tbody tr")
     last = rows.nth(min(ROWS, rows.count()) - 1)
-    return _save(page, file, page.locator("#browser h2"), last)
+    return _save(page, file, page.locator("body"), page.locator("#browser h2"), last)
 
 
 def _generation(page: Page, address: str, file: Path) -> Path:
@@ -129,16 +135,16 @@ def _generation(page: Page, address: str, file: Path) -> Path:
     opened = page.locator("#generation[open]")
     opened.locator("svg").first.wait_for()
     page.evaluate("document.activeElement.blur()")  # no button is to look chosen
-    return _save(page, file, opened.locator("header"), opened.locator(".sides"))
+    return _save(page, file, opened, opened.locator("header"), opened.locator(".sides"))
 
 
-def _save(page: Page, file: Path, first: Locator, last: Locator) -> Path:
-    """A picture of the window's whole width, from the top of one element to the end of another."""
-    edges = "element => { const { top, bottom } = element.getBoundingClientRect(); "
-    edges += "return { top: top + scrollY, bottom: bottom + scrollY }; }"
-    start = max(0, first.evaluate(edges)["top"] - MARGIN)
-    height = last.evaluate(edges)["bottom"] - start
-    clip = {"x": 0, "y": start, "width": WIDTH, "height": height}
+def _save(page: Page, file: Path, frame: Locator, first: Locator, last: Locator) -> Path:
+    """A picture as wide as the frame, from the top of its first element to the end of its last."""
+    boxes = [element.evaluate(EDGES) for element in (frame, first, last)]
+    around, top, bottom = boxes
+    start = max(around["y"], top["y"] - MARGIN)
+    height = bottom["y"] + bottom["height"] - start
+    clip = {"x": around["x"], "y": start, "width": around["width"], "height": height}
     with written_whole(file) as aside:
         page.screenshot(path=aside, type="png", full_page=True, clip=clip)
     return file
