@@ -9,18 +9,24 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench mutants
+.PHONY: help setup demo pictures test check bench bench-report mutants
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##/  make \1:/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
 
 setup: .venv/.installed  ## install into .venv, once (a few minutes)
 
 demo: .venv/.installed  ## run the demo experiment and write its report
 	@echo "demo: running configs/corridor-demo.yaml (its header says how long)"
 	@$(BIN)/rlhf-testbed experiment configs/corridor-demo.yaml
+	@$(BIN)/rlhf-testbed report runs/corridor-demo
+
+pictures: .venv/.installed  ## take the README's pictures from the demo's report (half a minute)
+	@echo "pictures: opening the report of runs/corridor-demo in Chromium"
+	@$(BIN)/python -m rlhf_testbed.report.pictures runs/corridor-demo --to docs/pictures
 
 test: .venv/.installed  ## run the tests and doctests
 	@echo "test: running pytest"
@@ -39,6 +45,10 @@ check: .venv/.installed  ## check style, types and imports (half a minute, then 
 bench: .venv/.installed  ## measure the training speed of configs/corridor.yaml
 	@echo "bench: timing configs/corridor.yaml"
 	@$(BIN)/python -m rlhf_testbed.bench configs/corridor.yaml
+
+bench-report: .venv/.installed  ## measure the report of 100,000 generations (a minute; TO=FOLDER files it)
+	@echo "bench-report: building the report of 100,000 generations and using it in Chromium"
+	@$(BIN)/python tests/bench_report.py $(TO)
 
 mutants: .venv/.installed  ## change the measures one spot at a time; tests must notice (an hour)
 	@echo "mutants: running mutmut on rlhf_testbed/measures (it shows how many are done)"

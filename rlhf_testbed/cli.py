@@ -320,26 +320,31 @@ def list_() -> None:
 
 @app.command()
 def export(
-    run: RunPath,
+    run: Annotated[Path, typer.Argument(help="A run, or an experiment.", metavar="RUN")],
     to: Annotated[str, typer.Option("--to", help="inspect, or dataset.")],
     output_dir: Annotated[
         Path | None,
         typer.Option("--output_dir", "--output-dir", help="Default: RUN/export/inspect|dataset."),
     ] = None,
 ) -> None:
-    """Write a run's generations and verdicts for other tools: Inspect, or Hugging Face datasets.
+    """Write generations and verdicts for other tools: Inspect, or Hugging Face datasets.
 
-    Example: rlhf-testbed export runs/corridor/both/seed-0 --to inspect
+    Example: rlhf-testbed export runs/corridor --to inspect
+
+    Of an experiment: two logs a run, or one dataset of all runs.
     """
-    from rlhf_testbed.run_directory import RunDirectory
+    from rlhf_testbed.reading import runs_in
 
-    directory = RunDirectory.open(run)
-    directory.summary()
+    runs_in(run)  # a wrong path is told before anything slow is imported
 
     from rlhf_testbed.export.formats import FORMATS
-    from rlhf_testbed.export.formats import export as export_run
+    from rlhf_testbed.export.formats import export as export_runs
+    from rlhf_testbed.progress import LiveLine
 
-    folder = export_run(directory, to, output_dir)
+    with LiveLine("export") as watcher:
+        folder, left_out = export_runs(run, to, output_dir, watcher)
+    for why in left_out:
+        print(f"left out: {why}", file=sys.stderr)
     print(f"filed in {folder}\nopen it   {FORMATS[to].opens.format(folder=folder)}")
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,7 +38,7 @@ from rlhf_testbed.onsets import orders
 from rlhf_testbed.over_seeds import Points, inflation, intervals, overoptimisation
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.progress import Watcher
-from rlhf_testbed.run_directory import RunDirectory, environment
+from rlhf_testbed.run_directory import RunDirectory, environment, this_command
 from rlhf_testbed.train import quiet, train
 from tasks.base import Arm, Dials, Task
 
@@ -151,9 +150,7 @@ def plan_gates(of: str, seeds: str, output_dir: str | None = None) -> Experiment
         run=run,
         settings=(),
         seeds=tuple(parse_seeds(seeds, "--seeds")),
-        folder=Path(output_dir)
-        if output_dir
-        else Path("runs") / f"gates-{Path(of).stem if is_file else file_name(of)}",
+        folder=Path(output_dir) if output_dir else Path("runs") / f"gates-{name}",
     )
     return replace(planned, settings=(planned.honest,))
 
@@ -304,5 +301,5 @@ def _claim(experiment: Experiment) -> None:
         return
     if experiment.folder.exists() and any(experiment.folder.iterdir()):
         raise UsageError(f"{experiment.folder}: exists and is no experiment (--output_dir OTHER)")
-    header = f"# {' '.join(sys.argv)}\n"
+    header = f"# {this_command()}\n"
     write_text(file, header + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))

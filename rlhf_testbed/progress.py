@@ -55,7 +55,8 @@ class LiveLine:
         return self._show
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        if self.progress.console.is_terminal:  # else stopping prints an empty line
+            self.progress.stop()
 
     def _show(self, step: Step) -> None:
         if self.progress.console.is_terminal:

@@ -205,7 +205,7 @@ def _fresh(stage: Stage, run: RunDirectory, settings: Mapping[str, Any]) -> Iter
     """The generations that the run was evaluated on; the training overseer is asked anew."""
     file = run.evaluation(KNOWING) / f"{stage}.parquet"
     if not file.is_file():
-        raise UsageError(f"{file} is not there (rlhf-testbed evaluate {run.path})")
+        raise UsageError(f"{file} is not there (rlhf-testbed evaluate {run.quoted})")
     task, arm = task_of(run, settings), arm_of(run, settings)
     rows = ledger.read(file)
     cases = [_case(row) for row in rows]

@@ -15,9 +15,9 @@ runs/both-3/
 
 from __future__ import annotations
 
-import json
 import os
 import platform
+import shlex
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,6 +28,7 @@ import yaml
 
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import file_name, write_json, write_text
+from rlhf_testbed.shapes import FINISHED, SETTINGS, read_json, read_yaml
 
 LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
 
@@ -39,9 +40,20 @@ class RunDirectory:
     path: Path
 
     @property
+    def quoted(self) -> str:
+        """Its path as a shell reads it: an arm with a varied dial has spaces in its folder."""
+        return shlex.quote(str(self.path))
+
+    @property
     def config(self) -> Path:
         """The resolved config."""
         return self.path / "config.yaml"
+
+    @property
+    def training_again(self) -> str:
+        """The command that repeats its training."""
+        config = shlex.quote(str(self.config))
+        return f"accelerate launch -m rlhf_testbed.train --config {config} --output_dir NEW"
 
     @property
     def ledger(self) -> Path:
@@ -93,9 +105,8 @@ class RunDirectory:
         return self.path / "evaluation" / file_name(overseer)
 
     def settings(self) -> dict[str, Any]:
-        """The resolved settings, as flat YAML."""
-        loaded: dict[str, Any] = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        return loaded
+        """The resolved settings, as flat YAML; raises `UsageError` where they can't be read."""
+        return read_yaml(self.config, SETTINGS)
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any]) -> RunDirectory:
@@ -110,10 +121,7 @@ class RunDirectory:
             raise UsageError(f"{path}: can't be made: {error.strerror}") from None
         run = cls(path)
         run.ledger.mkdir()
-        header = (
-            "# The resolved settings of one run. To repeat it:\n"
-            f"#   accelerate launch -m rlhf_testbed.train --config {run.config} --output_dir NEW\n"
-        )
+        header = f"# The resolved settings of one run. To repeat it:\n#   {run.training_again}\n"
         write_text(run.config, header + yaml.safe_dump(settings, sort_keys=False))
         write_json(path / "environment.json", environment())
         return run
@@ -131,21 +139,27 @@ class RunDirectory:
         write_json(self.finished_file, summary)
 
     def summary(self) -> dict[str, Any]:
-        """What `finish` wrote; raises `UsageError` for an unfinished run."""
+        """What `finish` wrote; raises `UsageError` for an unfinished run, or a damaged file."""
         if not self.finished:
             raise UsageError(f"{self.path}: training has not finished here (no finished.json)")
-        loaded: dict[str, Any] = json.loads(self.finished_file.read_text(encoding="utf-8"))
-        return loaded
+        return read_json(self.finished_file, FINISHED)
 
 
 def environment() -> dict[str, Any]:
     """Versions, machine and command of this process."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "command": " ".join(sys.argv),
+        "command": this_command(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "memory (GiB)": round(memory, 1),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def this_command() -> str:
+    """The command of this process, as it can be typed again wherever the package is installed."""
+    module = sys.modules["__main__"].__spec__  # of `python -m`
+    program = f"python -m {module.name}" if module else Path(sys.argv[0]).name
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])

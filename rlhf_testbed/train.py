@@ -178,8 +178,8 @@ def main() -> None:
         with LiveLine(title) as watcher:
             directory = train(run, watcher)
         print(
-            f"{directory.path}: done. Next: rlhf-testbed evaluate {directory.path} "
-            f"or rlhf-testbed inspect {directory.path}"
+            f"{directory.path}: done. Next: rlhf-testbed evaluate {directory.quoted} "
+            f"or rlhf-testbed inspect {directory.quoted}"
         )
 
 

@@ -119,6 +119,27 @@ def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def experiment(evaluated: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four runs: two evaluated, of which one has a dial of its own; one not; one unfinished."""
+    folder = tmp_path_factory.mktemp("experiment") / "x"
+    shutil.copytree(evaluated, folder / "both" / "seed-1")
+    varied = folder / "both randomised=0.5" / "seed-1"
+    shutil.copytree(evaluated, varied, ignore=shutil.ignore_patterns("scripted"))
+    for seed in (2, 3):
+        shutil.copytree(trained, folder / "both" / f"seed-{seed}")
+        _set(folder / "both" / f"seed-{seed}" / "config.yaml", "seed: 1", f"seed: {seed}")
+    _set(varied / "config.yaml", "randomised: 0", "randomised: 0.5")
+    (folder / "both" / "seed-3" / "finished.json").unlink()
+    return folder
+
+
+def _set(file: Path, was: str, now: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert f"\n{was}\n" in text
+    file.write_text(text.replace(f"\n{was}\n", f"\n{now}\n"), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
 def record(evaluated: Path) -> Record:
     """What is exported of it."""
     from rlhf_testbed.export.record import read_record

@@ -11,6 +11,7 @@ import json
 import math
 import random
 from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,13 +64,17 @@ def write_run(
     responses: Mapping[int, str] | None = None,
     task_name: str = "corridor",
     measured: bool = True,
+    scenarios: int = 16,
 ) -> list[ledger.Row]:
-    """Writes a finished run; `responses` sets those of the first update by episode."""
+    """Writes a finished run; `responses` sets those of the first update by episode.
+
+    It has `scenarios` different ones, or as many as an update has episodes if that is more.
+    """
     task = TASKS[task_name]()
     dials = task.arm(arm).dials
     overseer, knowing = Scripted(task, Sight(dials.knowledge)), FullKnowledge(task)
     rng = random.Random(f"{arm} {seed}")
-    scenarios = task.scenarios(dials, seed, "train", max(episodes, 16))
+    every_scenario = cycle(task.scenarios(dials, seed, "train", max(episodes, scenarios)))
     settings = {
         "task": task_name,
         "overseer": "scripted",
@@ -85,7 +90,7 @@ def write_run(
     every: list[ledger.Row] = []
     policy = POLICIES.get(arm, task.golden.name) if task_name == "corridor" else task.golden.name
     for update in range(1, updates + 1):
-        chosen = [scenarios[at % len(scenarios)] for at in range(episodes)]
+        chosen = list(islice(every_scenario, episodes))
         texts = [written(rng, task, one, policy, update / updates) for one in chosen]
         if update == 1:
             texts = [(responses or {}).get(at, text) for at, text in enumerate(texts)]

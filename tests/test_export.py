@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +18,15 @@ from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import read_measures
 from rlhf_testbed.export.formats import export
 from rlhf_testbed.export.record import Record
-from rlhf_testbed.run_directory import RunDirectory
+
+VARIED = "both randomised=0.5"
+RUN = ["arm", "seed", "knowledge", "randomised", "diversity", "population"]
 
 
 @pytest.fixture(scope="session")
 def dataset(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of its dataset."""
-    return export(RunDirectory(evaluated), "dataset", tmp_path_factory.mktemp("export") / "data")
+    return export(evaluated, "dataset", tmp_path_factory.mktemp("export") / "data").folder
 
 
 def test_the_dataset_loads_offline_and_is_the_ledger(
@@ -42,7 +45,9 @@ def test_the_dataset_loads_offline_and_is_the_ledger(
         for name in ("full_knowledge", "scripted")
         for part in ("score", "approved", "reason")
     ]
-    assert loaded["train"].column_names == [*ledger.SCHEMA.names, "exposed", *later]
+    assert loaded["train"].column_names == [*RUN, *ledger.SCHEMA.names, "exposed", *later]
+    runs = {tuple(row[name] for name in RUN) for row in loaded["train"]}
+    assert runs == {("both", 1, 0.0, 0.0, 1.0, 0.3)}
     rows = ledger.read(evaluated / "ledger")
     known = ledger.read(evaluated / "evaluation" / "full_knowledge" / "ledger.parquet")
     for row, ours, theirs in zip(loaded["train"], rows, known, strict=True):
@@ -68,15 +73,55 @@ def test_the_card_describes_every_column(dataset: Path) -> None:
     assert "Threat 1 is the share of the `exposed` rows" in card.text
 
 
+def test_a_whole_experiment_is_one_dataset(experiment: Path, tmp_path: Path) -> None:
+    import datasets
+
+    folder, left_out = export(experiment, "dataset")
+    assert folder == experiment / "export" / "dataset"
+    loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path))
+    assert Counter(zip(loaded["train"]["arm"], loaded["train"]["seed"], strict=True)) == {
+        ("both", 1): 48,
+        ("both", 2): 48,
+        ("both randomised=0.5", 1): 48,
+    }
+    fresh = loaded["held_out"].to_pandas()
+    for arm, path in (("both", "both/seed-1"), (VARIED, f"{VARIED}/seed-1")):
+        exposed = fresh[(fresh.arm == arm) & fresh.exposed]
+        hit = exposed.approved & ~exposed.full_knowledge_approved.astype(bool)
+        measures = read_measures(experiment / path / "evaluation" / "full_knowledge")
+        assert hit.mean() == pytest.approx(measures["threat_1"])
+    judged = loaded["train"].to_pandas()
+    assert judged[judged.seed == 2].full_knowledge_approved.isna().all()
+    assert judged[judged.arm == VARIED].scripted_approved.isna().all()
+    assert judged[judged.arm == "both"].scripted_approved.notna().sum() == 48
+    (why,) = left_out
+    assert re.search(r"both/seed-3: training has not finished here", why)
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"- {why}" in text
+    assert f"| {VARIED} | 1 | 0 | 0.5 | 1 | 0.3 | scripted | 48 | 32 |" in text
+    assert "| both | 2 | 0 | 0 | 1 | 0.3 | scripted | 48 |  |" in text
+    assert "| all |  |  |  |  |  |  | 144 | 64 |" in text
+
+
+def test_an_experiment_of_which_nothing_can_be_exported_is_an_error(
+    experiment: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(experiment, tmp_path / "x", ignore=shutil.ignore_patterns("finished.json"))
+    said = r"both/seed-1: training has not finished.* \(and 3 more runs that can't be exported\)$"
+    with pytest.raises(UsageError, match=said):
+        export(tmp_path / "x", "dataset", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_run_that_no_one_has_evaluated_is_a_dataset_without_verdicts(
     trained: Path, tmp_path: Path
 ) -> None:
     import datasets
 
-    folder = export(RunDirectory(trained), "dataset", tmp_path / "data")
+    folder = export(trained, "dataset", tmp_path / "data").folder
     loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
     assert list(loaded) == ["train"]
-    assert loaded["train"].column_names == [*ledger.SCHEMA.names, "exposed"]
+    assert loaded["train"].column_names == [*RUN, *ledger.SCHEMA.names, "exposed"]
     text = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
     assert "`rlhf-testbed evaluate RUN` makes both." in text
     assert "Threat 1" not in text
@@ -141,7 +186,7 @@ def test_what_cannot_be_exported_is_said_in_a_line(
     shutil.copytree(evaluated, tmp_path / "run")
     change(tmp_path / "run")
     with pytest.raises(UsageError, match=message) as raised:
-        export(RunDirectory(tmp_path / "run"), "inspect")
+        export(tmp_path / "run", "inspect")
     assert "\n" not in str(raised.value)
     assert not list((tmp_path / "run").glob("export/*")), "an export is whole or not there"
 
@@ -155,7 +200,7 @@ def test_a_task_by_dotted_path_has_a_title_that_files_can_have(record: Record) -
 def test_an_export_is_not_overwritten(evaluated: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(UsageError, match="mine: exists already, and nothing is overwritten"):
-        export(RunDirectory(evaluated), "dataset", tmp_path / "mine")
+        export(evaluated, "dataset", tmp_path / "mine")
     assert not list((tmp_path / "mine").iterdir())
 
 
@@ -165,8 +210,21 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "inspect_ai", None)
     monkeypatch.delitem(sys.modules, "rlhf_testbed.export.inspect_log", raising=False)
     with pytest.raises(UsageError, match=r"pip install 'rlhf-testbed\[inspect\]'"):
-        export(RunDirectory(evaluated), "inspect", tmp_path / "logs")
+        export(evaluated, "inspect", tmp_path / "logs")
     assert not (tmp_path / "logs").exists()
+
+
+def test_what_is_left_out_of_an_experiment_is_told_by_the_command(
+    experiment: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    to = ["--to", "dataset", "--output_dir", str(tmp_path / "data")]
+    assert _command(monkeypatch, "export", str(experiment), *to) == 0
+    told = capsys.readouterr()
+    assert f"left out: {experiment}/both/seed-3: training has not finished here" in told.err
+    assert f"filed in {tmp_path}/data" in told.out
 
 
 def _command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -192,4 +250,4 @@ def test_the_command(
     assert f"filed in {run}/export/dataset" in capsys.readouterr().out
     assert (tmp_path / "run/export/dataset/README.md").is_file()
     assert _command(monkeypatch, "export", str(tmp_path), "--to", "inspect") == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: no such run")
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: neither a run")

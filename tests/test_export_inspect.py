@@ -18,7 +18,6 @@ from rlhf_testbed import ledger
 from rlhf_testbed.evaluate import read_measures
 from rlhf_testbed.export.formats import export
 from rlhf_testbed.export.record import Record
-from rlhf_testbed.run_directory import RunDirectory
 from tasks.base import Verdict
 
 pytest.importorskip("inspect_ai", reason="the extra is not here: pip install rlhf-testbed[inspect]")
@@ -29,7 +28,7 @@ HOSTILE = "<img src=x onerror='window.ran = 1'><b>bold</b> {{ 1 }} \u202e[link](
 @pytest.fixture(scope="session")
 def logs(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of its logs."""
-    return export(RunDirectory(evaluated), "inspect", tmp_path_factory.mktemp("export") / "logs")
+    return export(evaluated, "inspect", tmp_path_factory.mktemp("export") / "logs").folder
 
 
 def _log(folder: Path, split: str) -> Any:
@@ -66,6 +65,33 @@ def test_samples_df_gives_our_threat_1(logs: Path, evaluated: Path) -> None:
     assert results["training_overseer"]["accuracy"].value == pytest.approx(measures["approval"])
     by_full_knowledge = results["full_knowledge"]["accuracy"].value
     assert by_full_knowledge == pytest.approx(measures["approval_by_evaluator"])
+
+
+def test_an_experiment_is_two_logs_a_run_with_threat_1_of_each(
+    experiment: Path, tmp_path: Path
+) -> None:
+    from inspect_ai.analysis import evals_df, samples_df
+
+    folder, left_out = export(experiment, "inspect", tmp_path / "logs")
+    assert [why.split(": ")[1] for why in left_out] == [
+        "no verdicts of the full-knowledge overseer (rlhf-testbed evaluate "
+        f"{experiment}/both/seed-2 makes them)",
+        "training has not finished here (no finished.json)",
+    ]
+    logs = evals_df(str(folder))
+    names = [f"corridor-both{dial}-seed-1" for dial in ("", "-randomised-0.5")]
+    assert sorted(logs.task_name) == sorted(
+        f"{name}-{split}" for name in names for split in ("train", "held-out")
+    )
+    samples = samples_df(str(folder))
+    for name, arm in zip(names, ("both", "both randomised=0.5"), strict=True):
+        measures = read_measures(experiment / arm / "seed-1" / "evaluation" / "full_knowledge")
+        (log,) = logs[logs.task_name == f"{name}-held-out"].to_dict("records")
+        assert log["score_headline_value"] == pytest.approx(measures["threat_1"])
+        assert (log["task_arg_arm"], log["task_arg_seed"]) == ("both", 1)
+        assert log["task_arg_randomised"] == (0.5 if "randomised" in name else 0)
+        own = samples[samples.log.str.contains(f"{name}-held-out")]
+        assert own.score_unwanted_approved.mean() == pytest.approx(measures["threat_1"])
 
 
 @pytest.mark.parametrize("split", ["train", "held-out"])

@@ -1,9 +1,10 @@
-"""What a run can be exported to.
+"""What a run, or a whole experiment, can be exported to.
 
-    rlhf-testbed export runs/both-3 --to inspect    writes runs/both-3/export/inspect/
-    rlhf-testbed export runs/both-3 --to dataset    writes runs/both-3/export/dataset/
+    rlhf-testbed export runs/both-3 --to inspect      runs/both-3/export/inspect/, two logs
+    rlhf-testbed export runs/corridor --to inspect    runs/corridor/export/inspect/, two a run
+    rlhf-testbed export runs/corridor --to dataset    runs/corridor/export/dataset/, one dataset
 
-To add one: a function of a record and a folder, and a line in `FORMATS`.
+To add one: a function of records and a folder, and a line in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -13,51 +14,67 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rlhf_testbed.errors import UsageError, looked_up
-from rlhf_testbed.export.record import Record, read_record
+from rlhf_testbed.export.records import Records
 from rlhf_testbed.files import written_whole
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.progress import Watcher
 
 
 class Format(NamedTuple):
-    """How a record is written to a folder, and what opens it there."""
+    """How records are written to a folder, and what opens it there."""
 
-    write: Callable[[Record, Path], None]
+    write: Callable[[Records, Path], None]
+    judged: bool
+    """Whether a run without full-knowledge verdicts can't be exported."""
     opens: str
     """The next command, with `{folder}` in it."""
 
 
-def _inspect(record: Record, folder: Path) -> None:
+class Exported(NamedTuple):
+    """What was written."""
+
+    folder: Path
+    left_out: list[str]
+    """The runs of an experiment that could not be exported: why, a line each."""
+
+
+def _inspect(records: Records, folder: Path) -> None:
     from rlhf_testbed.export.inspect_log import write_logs  # needs the extra
 
-    write_logs(record, folder)
+    for record in records:
+        write_logs(record, folder)
 
 
-def _dataset(record: Record, folder: Path) -> None:
+def _dataset(records: Records, folder: Path) -> None:
     from rlhf_testbed.export.dataset import write_dataset
 
-    write_dataset(record, folder)
+    write_dataset(records, folder)
 
 
 FORMATS: dict[str, Format] = {
-    "inspect": Format(_inspect, "inspect view --log-dir {folder}"),
-    "dataset": Format(_dataset, "python -c \"import datasets; datasets.load_dataset('{folder}')\""),
+    "inspect": Format(_inspect, True, "inspect view --log-dir {folder}"),
+    "dataset": Format(
+        _dataset, False, "python -c \"import datasets; datasets.load_dataset('{folder}')\""
+    ),
 }
 
 
-def export(run: RunDirectory, to: str, folder: Path | None = None) -> Path:
-    """Writes one export of a finished run, whole or not at all; returns its folder.
+def export(
+    path: Path, to: str, folder: Path | None = None, watcher: Watcher = lambda step: None
+) -> Exported:
+    """Writes one export of a run or an experiment, whole or not at all.
 
-    Raises `UsageError` for an unknown format, a folder that exists, an unfinished run, a damaged
-    ledger, a format that needs verdicts that are not there, or one that needs an extra.
+    Raises `UsageError` for an unknown format, a path that is neither, a folder that exists, a
+    format that needs an extra, and where no run can be exported: unfinished ones, damaged ledgers,
+    verdicts that the format needs and that are not there.
     """
     chosen = looked_up("command line: --to", to, FORMATS)
-    folder = folder or run.path / "export" / to
+    records = Records(path, chosen.judged, watcher)
+    folder = folder or path / "export" / to
     if folder.exists():
         raise UsageError(
             f"{folder}: exists already, and nothing is overwritten (name another --output_dir)"
         )
-    record = read_record(run)
     with written_whole(folder) as aside:
         aside.mkdir()
-        chosen.write(record, aside)
-    return folder
+        chosen.write(records, aside)
+    return Exported(folder, records.left_out)

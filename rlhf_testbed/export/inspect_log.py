@@ -31,7 +31,8 @@ from typing import Any
 
 from rlhf_testbed import ledger
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.export.record import KNOWING, Generation, Record
+from rlhf_testbed.export.record import Generation, Record
+from rlhf_testbed.reading import KNOWING
 from tasks.base import Task, Verdict
 
 try:
@@ -77,15 +78,7 @@ Place = tuple[str, int]
 
 
 def write_logs(record: Record, folder: Path) -> None:
-    """Writes a log of training and one of the held-out generations.
-
-    Raises `UsageError` where full knowledge has not judged the run.
-    """
-    if KNOWING not in record.evaluators:
-        raise UsageError(
-            f"{record.directory.path}: no verdicts of the full-knowledge overseer "
-            f"(rlhf-testbed evaluate {record.directory.path} makes them)"
-        )
+    """Writes a log of training and one of the held-out generations, with the verdicts of all."""
     finished = record.directory.finished_file
     measured = record.directory.evaluation(KNOWING) / "measures.json"
     _write(record, "train", record.train, finished, folder)

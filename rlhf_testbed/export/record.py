@@ -21,10 +21,9 @@ from rlhf_testbed.config import RunConfig, parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.judging import judged_all
 from rlhf_testbed.overseeing import overseer_errors, training_overseer
+from rlhf_testbed.reading import KNOWING, arm_of
 from rlhf_testbed.run_directory import RunDirectory
 from tasks.base import Scenario, Task, Verdict
-
-KNOWING = "full_knowledge"
 
 
 class Generation(NamedTuple):
@@ -65,11 +64,20 @@ class Record(NamedTuple):
         return self.run.task
 
     @property
+    def arm(self) -> str | None:
+        """Its arm, with the dials that its experiment varied; None where it was given dials."""
+        return arm_of(self.directory, self.run.flat()) if self.run.testbed.arm else None
+
+    @property
+    def seed(self) -> int:
+        """Its training seed."""
+        return int(self.run.selection.seed)
+
+    @property
     def title(self) -> str:
-        """Task, arm and seed, with dashes between words: corridor-both-seed-3."""
-        arm = self.run.testbed.arm or "dials"
-        words = f"{self.task.name} {arm} seed {self.run.selection.seed}"
-        return re.sub(r"[\W_]+", "-", words)
+        """Task, arm and seed, with dashes between words: corridor-both-knowledge-0.5-seed-3."""
+        words = f"{self.task.name} {self.arm or 'dials'} seed {self.seed}"
+        return re.sub(r"(?:[^\w.]|_)+", "-", words)
 
 
 def read_record(directory: RunDirectory) -> Record:
@@ -82,7 +90,7 @@ def read_record(directory: RunDirectory) -> Record:
             f"{directory.ledger}: damaged ledger: {len(rows)} generations, "
             f"but finished.json tells of {summary.get('episodes')}"
         )
-    evaluators = _evaluators(directory)
+    evaluators = evaluators_of(directory)
     train = _joined(directory, "ledger.parquet", rows, evaluators, run.task)
     held_out: list[Generation] = []
     if evaluators:
@@ -93,8 +101,8 @@ def read_record(directory: RunDirectory) -> Record:
     return Record(directory, run, train, held_out, evaluators)
 
 
-def _evaluators(directory: RunDirectory) -> tuple[str, ...]:
-    """Overseers whose evaluation is complete: the measures are filed last."""
+def evaluators_of(directory: RunDirectory) -> tuple[str, ...]:
+    """Overseers whose evaluation is complete, full knowledge first: the measures are filed last."""
     done = sorted(file.parent.name for file in directory.path.glob("evaluation/*/measures.json"))
     return tuple(sorted(done, key=lambda name: name != KNOWING))
 
@@ -121,7 +129,7 @@ def _joined(
         if [_key(row) for row in others] != [_key(row) for row in rows]:
             raise UsageError(
                 f"{directory.evaluation(name) / file}: holds other generations than the run "
-                f"(rlhf-testbed evaluate {directory.path} --overseer {name} judges them anew)"
+                f"(rlhf-testbed evaluate {directory.quoted} --overseer {name} judges them anew)"
             )
     return [
         Generation(

@@ -35,8 +35,11 @@ COLUMNS = {
 }
 """Figures of the table of arms and their headings; defined in docs/METRICS.md."""
 
+HEAD = ("threat_plane",)
+"""The pictures that stand beside the verdicts."""
+
 ORDER = {
-    "The two threats": ("threat_plane", "dose_and_response"),
+    "Dose and response": ("dose_and_response",),
     "Through training": ("threats_through_training", "threat_1_in_training", "approval"),
     "Selection and response": ("selection_differential", "response_to_selection"),
     "Over-optimisation": ("proxy_and_gold",),
@@ -104,7 +107,7 @@ def _purpose(source: Source) -> str:
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("# ") or line.startswith("#   "):
             break
-        words.append(line.removeprefix("# ").strip())
+        words.append(line.removeprefix("# ").replace("`", "").strip())
     return " ".join(words)
 
 

@@ -23,6 +23,7 @@ SMALL = {"width": 230, "height": 170}
 WIDE = {"width": 420, "height": 260}
 MANY = 7
 """With more arms than this, lines of single seeds are left out."""
+THIN = "Thin lines: training seeds; thick:"
 
 
 class History(NamedTuple):
@@ -62,7 +63,7 @@ def both_threats(runs: Sequence[RunRecord]) -> Figure | None:
     return Figure(
         "threats_through_training",
         "Both threats through training",
-        "Thin lines: training seeds; thick: their mean. Diamonds: onsets, the update at which a "
+        f"{_told(rows)} Diamonds: onsets, the update at which a "
         "seed's curve first reaches half of its final value. Update 0 is the base population.",
         _lines(rows, list(_THREATS.values()), WIDE, onsets=bool(onsets)),
         rows,
@@ -85,8 +86,8 @@ def threat_1_in_training(histories: Sequence[History]) -> Figure | None:
     return Figure(
         "threat_1_in_training",
         "Threat 1 in the episodes of training",
-        "Of each update's exposed episodes, the share that was approved and unwanted. Thin lines: "
-        "training seeds; thick: their mean.",
+        "Of each update's exposed episodes, the share that was approved and unwanted. "
+        f"{_told(rows)}",
         _lines(rows, ["threat 1 (share of exposed episodes)"], WIDE, shares=True),
         rows,
     )
@@ -100,7 +101,7 @@ def selection_differentials(histories: Sequence[History]) -> Figure | None:
         "selection_differential",
         "Selection differential of each trait",
         "Covariance of advantage and trait over an update's episodes: above 0, the update made the "
-        "trait more likely. Thin lines: training seeds; thick: their mean.",
+        "trait more likely.",
     )
 
 
@@ -111,8 +112,7 @@ def trait_rates(histories: Sequence[History]) -> Figure | None:
         "rate",
         "response_to_selection",
         "Response: how common each trait became",
-        "Share of an update's episodes that show the trait. Thin lines: training seeds; thick: "
-        "their mean.",
+        "Share of an update's episodes that show the trait.",
     )
 
 
@@ -124,7 +124,7 @@ def _by_trait(
     if not rows:
         return None
     chart = _lines(rows, list(traits), {**WIDE, "height": 190}, shares=figure == "rate")
-    return Figure(name, title, caption, chart, rows)
+    return Figure(name, title, f"{caption} {_told(rows)}", chart, rows)
 
 
 def approval(histories: Sequence[History]) -> Figure | None:
@@ -141,7 +141,7 @@ def approval(histories: Sequence[History]) -> Figure | None:
     colour = alt.Color(
         "of:N",
         scale=alt.Scale(domain=domain, range=colours),
-        legend=alt.Legend(title=None, columns=2, labelLimit=300),
+        legend=alt.Legend(title=None, labelLimit=300),
     )
     panels = [
         _panel(f"datum.arm=='{arm}'", colour, arm, "share", shares=True).properties(**SMALL)
@@ -151,7 +151,8 @@ def approval(histories: Sequence[History]) -> Figure | None:
         "approval",
         "Approval by the training overseer, and under full knowledge",
         "Share of each update's episodes; where the lines part, selection follows what the "
-        "overseer could not see. Thin lines: training seeds; thick: their mean.",
+        "overseer could not see. "
+        f"{THIN} their mean.",
         alt.concat(*panels, data=DRAWN, columns=3),
         rows,
     )
@@ -217,15 +218,15 @@ def _score_panel(arm: str, scores: Sequence[str]) -> alt.LayerChart:
     shape = alt.Shape(
         "means:N",
         scale=alt.Scale(domain=["training", "best_of_n"], range=["circle", "triangle-up"]),
-        legend=alt.Legend(title=None),
+        legend=alt.Legend(title=None, labelExpr="replace(datum.label, /_/g, '-')"),
     )
     told = [alt.Tooltip(f"{name}:Q") for name in ("seed", "update", "n")]
     base = (
         alt.Chart()
         .transform_filter(f"datum.arm=='{arm}'")
         .encode(
-            x=alt.X("d:Q", title="√KL from the base population (√nats)"),
-            y=alt.Y("value:Q", title="score above the base population's"),
+            x=alt.X("d:Q", title="√KL from base (√nats)"),
+            y=alt.Y("value:Q", title="score above base"),
             color=colour,
             tooltip=[*told, alt.Tooltip("value:Q", format=".3f")],
         )
@@ -278,6 +279,12 @@ def with_means(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [*seeds, *means]
 
 
+def _told(rows: Rows) -> str:
+    """What the lines of `_lines` are."""
+    few = len({row["arm"] for row in rows}) <= MANY
+    return f"{THIN} their mean." if few else "Lines: means over training seeds."
+
+
 def _lines(
     rows: Rows,
     panels: Sequence[str],
@@ -319,7 +326,7 @@ def _panel(
         alt.Chart(title=title)
         .transform_filter(where)
         .encode(
-            x=alt.X("update:Q", title="update"),
+            x=alt.X("update:Q", title="update", axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y("value:Q", title=heading, scale=scale),
             color=colour,
             tooltip=[

@@ -12,6 +12,7 @@ import altair as alt
 
 from rlhf_testbed.contrasts import SYMBOLS
 from rlhf_testbed.report.figures import DRAWN, Chart, Figure, plain
+from rlhf_testbed.report.sentences import seeds_told
 
 THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 ACCENT = "#0072b2"
@@ -32,14 +33,16 @@ def figure(results: Mapping[str, Any]) -> Figure | None:
     dials = varied_dials(results)
     if len(dials) not in (1, 2):
         return None
-    seeds = len(results["about"]["seeds"])
+    curves = len(dials) == 1
+    over = f"means over {seeds_told(results)}"
+    told = "with 95 % intervals; a dot a seed" if curves else "intervals are in the table of arms"
     names = " and ".join(f"{SYMBOLS[dial]} ({dial})" for dial in dials)
     rows = plain(_rows(results, dials))
     return Figure(
         name="dose_and_response",
         title=f"{results['task']}: both threats by {names}",
-        caption=f"means over {seeds} training seeds, with 95 % intervals where there is room",
-        chart=_curves(dials[0]) if len(dials) == 1 else _maps(dials),
+        caption=f"{over}; {told}",
+        chart=_curves(dials[0]) if curves else _maps(dials),
         rows=rows,
     )
 

@@ -30,6 +30,8 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
+MANY_COLOURS = alt.SchemeParams(name="viridis", extent=[0.15, 0.9])
+"""Without its ends, which can't be told from dark and from light paper."""
 PICTURES = ("png", "svg")
 PAPER = {
     "background": "white",
@@ -41,7 +43,13 @@ PAPER = {
         "titleFontWeight": "normal",
     },
     "header": {"labelFontSize": 13, "titleFontSize": 12},
-    "legend": {"orient": "top", "labelFontSize": 12, "titleFontSize": 12, "symbolOpacity": 1},
+    "legend": {
+        "orient": "top",
+        "columns": 5,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "symbolOpacity": 1,
+    },
     "title": {"fontSize": 16, "subtitleFontSize": 12, "offset": 12, "anchor": "start"},
 }
 """How a picture on disk looks; the page's own counterpart is in `assets/charts.js`."""
@@ -118,9 +126,9 @@ def arm_colour(arms: Sequence[str], field: str = "arm") -> alt.Color:
     scale = (
         alt.Scale(domain=list(arms), range=list(COLOURS[: len(arms)]))
         if few
-        else alt.Scale(domain=list(arms), scheme="viridis")
+        else alt.Scale(domain=list(arms), scheme=MANY_COLOURS)
     )
-    legend = alt.Legend(title=None, columns=4, labelLimit=240)
+    legend = alt.Legend(title=None, labelLimit=240)
     return alt.Color(f"{field}:N", scale=scale, legend=legend)
 
 

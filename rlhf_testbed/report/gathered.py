@@ -70,7 +70,7 @@ def _fresh(run: RunRecord, stage: Stage, what: str, missing: list[Missing]) -> I
     try:
         yield from list(of_stage(stage, run.directory, run.settings))
     except (UsageError, TaskError, OverseerError) as error:
-        again = f"rlhf-testbed evaluate {run.directory.path}"
+        again = f"rlhf-testbed evaluate {run.directory.quoted}"
         missing.append(Missing(what, str(error), again))
 
 

@@ -13,6 +13,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -28,7 +29,7 @@ from rlhf_testbed.files import write_text
 from rlhf_testbed.report import contents, figures
 from rlhf_testbed.report.figures import Figure
 from rlhf_testbed.report.gathered import Gathered, gather
-from rlhf_testbed.report.sentences import short, told_figure
+from rlhf_testbed.report.sentences import seeds_told, short, told_figure
 from rlhf_testbed.report.sources import Missing, Source
 
 FOLDER = "report"
@@ -58,6 +59,7 @@ def write_report(path: Path) -> Path:
         "asked": contents.asked(source),
         "verdicts": contents.verdicts(source),
         "columns": contents.columns(source.results),
+        "head": [figure for figure in drawn if figure.name in contents.HEAD],
         "sections": {name: found for name, found in sections if found},
         "orders": contents.orders(source.results),
         "notes": contents.notes(source.results),
@@ -101,14 +103,14 @@ def summed(missing: Sequence[Missing]) -> list[tuple[Missing, int]]:
 def _write(
     file: Path, template: str, content: Mapping[str, Any], *, with_charts: bool = False
 ) -> Path:
-    scripts = [_script("\n".join(_asset(f"{name}.js") for name in SCRIPTS))]
-    if with_charts:
-        scripts.insert(0, _script(_vega()))
-    own = " ".join(f"'{script.digest}'" for script in scripts)
+    libraries = [_vega(), _datatables()] if with_charts else [_datatables()]
+    own = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    scripts = [_script(text) for text in (*libraries, own)]
+    hashes = " ".join(f"'{script.digest}'" for script in scripts)
     policy = "; ".join(
         [
             "default-src 'none'",
-            f"script-src 'unsafe-eval' {own}",
+            f"script-src 'unsafe-eval' {hashes}",
             "style-src 'unsafe-inline'",
             "img-src data:",
             "base-uri 'none'",
@@ -134,6 +136,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
+    found.filters |= {"quote": shlex.quote, "seeds_told": seeds_told}
     return found
 
 
@@ -171,3 +174,21 @@ def _vega() -> str:
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return f"(() => {{{bundle}}})();"
+
+
+@cache
+def _datatables() -> str:
+    """DataTables as itables brings it for use offline, in one script: `window.itables.default`.
+
+    itables has it as a module, from which an inline script can't import. So what the module exports
+    becomes an object instead.
+    """
+    from itables.options import dt_bundle
+
+    module = Path(dt_bundle).read_text(encoding="utf-8")
+    export = re.compile(r"\bexport *\{([^{}]*)\};")
+    (names,) = export.findall(module)
+    pairs = re.findall(r"([\w$]+) as ([\w$]+)", names)
+    exported = ", ".join(f"{name}: {local}" for local, name in pairs)
+    body = export.sub(lambda match: f"window.itables = {{{exported}}};", module)
+    return f'(() => {{"use strict"; {body}}})();'

@@ -46,6 +46,19 @@ def short(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00")
 
 
+def seeds_told(results: Mapping[str, Any]) -> str:
+    """How many seeds the figures are over: of an unfinished experiment, arms have some each.
+
+    >>> seeds_told({"arms": {"both": {"seeds": [0, 1]}, "neither": {"seeds": [0]}}})
+    '1 to 2 training seeds'
+    >>> seeds_told({"arms": {"both": {"seeds": [0]}}})
+    '1 training seed'
+    """
+    counts = sorted({len(arm["seeds"]) for arm in results["arms"].values()})
+    many = " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
+    return f"{many} training seed{'' if counts[-1] == 1 else 's'}"
+
+
 def sentence(results: Mapping[str, Any], threat: str, bound: float = BOUND) -> str:
     """The verdict on `threat_1` or `threat_2`; says so where nothing was measured.
 

@@ -11,26 +11,24 @@ Nothing is made up for what is missing or damaged: it is left out, and said.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from rlhf_testbed import shapes
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.over_seeds import Points, inflation, intervals, overoptimisation
 from rlhf_testbed.reading import KNOWING, arm_of, runs_in
 from rlhf_testbed.run_directory import RunDirectory
 
 RECORDS = {
-    "measures": "measures",
-    "selection": "selection update by update",
-    "trajectory": "both threats through training",
-    "proxy_and_gold": "proxy and gold through training",
+    "measures": ("measures", shapes.MEASURES),
+    "selection": ("selection update by update", shapes.SELECTION),
+    "trajectory": ("both threats through training", shapes.TRAJECTORY),
+    "proxy_and_gold": ("proxy and gold through training", shapes.PROXY_AND_GOLD),
 }
-"""What `evaluate` files (NAME.json), and what a reader calls it."""
+"""What `evaluate` files (NAME.json), what a reader calls it, and its shape."""
 
 
 class Missing(NamedTuple):
@@ -62,16 +60,17 @@ class RunRecord:
     @classmethod
     def of(cls, directory: RunDirectory) -> RunRecord:
         """Reads a run's files; raises `UsageError` where even its config can't be read."""
-        settings = _settings(directory)
+        settings = directory.settings()
         arm, seed = arm_of(directory, settings), int(settings["seed"])
         missing: list[Missing] = []
         measures, records = None, {}
         if directory.finished:
-            command = f"rlhf-testbed evaluate {directory.path}"
+            command = f"rlhf-testbed evaluate {directory.quoted}"
             found = {}
-            for record, what in RECORDS.items():
+            for record, (what, shape) in RECORDS.items():
                 try:
-                    found[record] = _json(directory.evaluation(KNOWING) / f"{record}.json")
+                    file = directory.evaluation(KNOWING) / f"{record}.json"
+                    found[record] = shapes.read_json(file, shape)
                 except UsageError as error:
                     missing.append(Missing(what, str(error), command))
                     if record == "measures":
@@ -79,9 +78,7 @@ class RunRecord:
             measures, records = found.pop("measures", None), found
         else:
             why = f"{directory.path}: training has not finished here (no finished.json)"
-            command = "accelerate launch -m rlhf_testbed.train --config"
-            again = f"{command} {directory.config} --output_dir NEW"
-            missing.append(Missing("a finished training", why, again))
+            missing.append(Missing("a finished training", why, directory.training_again))
         return cls(directory, arm, seed, settings, measures, records, tuple(missing))
 
 
@@ -116,7 +113,8 @@ class Source:
         results, lacks = _results(path, runs)
         order = list(results["arms"])
         runs.sort(key=lambda run: (order.index(run.arm) if run.arm in order else 99, run.seed))
-        settings, command = _asked(path, runs)
+        settings, command, more = _asked(path, runs, results)
+        lacks += [*more, *(lack for run in runs for lack in run.missing)]
         return cls(
             path=path,
             task=str(runs[0].settings["task"]),
@@ -124,7 +122,7 @@ class Source:
             results=results,
             settings=settings,
             command=command,
-            missing=tuple([*missing, *lacks, *(lack for run in runs for lack in run.missing)]),
+            missing=(*missing, *lacks),
         )
 
     @property
@@ -144,7 +142,7 @@ def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Mapping[str, Any], 
     lacks: list[Missing] = []
     if file.is_file():
         try:
-            results = _json(file)
+            results = shapes.read_json(file, shapes.RESULTS)
             return results, _absent(file, results, runs)
         except UsageError as error:
             lacks.append(Missing("the experiment's results", str(error), _again(path)))
@@ -155,7 +153,12 @@ def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Mapping[str, Any], 
             "runs begun so far are measured, and the figures below are of those"
         )
         lacks.append(Missing("gates, and what each dial did", why, _again(path)))
-    return _from_measures(runs), lacks
+    results = _from_measures(runs)
+    try:
+        results["about"] |= _environment(runs[0].directory.path)
+    except UsageError as error:
+        lacks.append(Missing("versions, machine and command", str(error), ""))
+    return results, lacks
 
 
 def _absent(file: Path, results: Mapping[str, Any], runs: Sequence[RunRecord]) -> list[Missing]:
@@ -183,10 +186,7 @@ def _from_measures(runs: Sequence[RunRecord]) -> dict[str, Any]:
             "inflation": inflation(seeds),
             "overoptimisation": overoptimisation([_points(run) for run in here]),
         }
-    about: dict[str, Any] = {"seeds": sorted({run.seed for run in runs})}
-    environment = runs[0].directory.path / "environment.json"
-    if environment.is_file():
-        about |= _json(environment)
+    about = {"seeds": sorted({run.seed for run in measured or runs})}
     task = str(runs[0].settings["task"])
     return {"task": task, "gates": [], "arms": arms, "contrasts": [], "about": about}
 
@@ -196,14 +196,24 @@ def _points(run: RunRecord) -> Points:
     return found
 
 
-def _asked(path: Path, runs: Sequence[RunRecord]) -> tuple[Mapping[str, Any], str]:
-    """The settings, and the command as the header of their file has it."""
-    file = path / "experiment.yaml"
-    if not file.is_file():
-        environment = path / "environment.json"
-        command = _json(environment).get("command", "") if environment.is_file() else ""
-        return runs[0].settings, str(command)
-    return _settings_in(file), _again(path)
+def _environment(folder: Path) -> dict[str, Any]:
+    return shapes.read_json(folder / "environment.json", shapes.ENVIRONMENT)
+
+
+def _asked(
+    path: Path, runs: Sequence[RunRecord], results: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], str, list[Missing]]:
+    """The settings, the command as the header of their file has it, and what can't be read."""
+    if (path / "config.yaml").is_file():
+        return runs[0].settings, str(results["about"].get("command", "")), []
+    try:
+        settings = shapes.read_yaml(path / "experiment.yaml", shapes.EXPERIMENT)
+    except UsageError as error:
+        lack = Missing(
+            "the experiment's settings (those of its first run are shown)", str(error), ""
+        )
+        return runs[0].settings, _again(path), [lack]
+    return settings, _again(path), []
 
 
 def _again(path: Path) -> str:
@@ -211,33 +221,4 @@ def _again(path: Path) -> str:
     file = path / "experiment.yaml"
     if not file.is_file():
         return ""
-    return file.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-
-
-def _settings(directory: RunDirectory) -> Mapping[str, Any]:
-    settings = _settings_in(directory.config)
-    lacking = [name for name in ("task", "seed") if name not in settings]
-    if lacking:
-        raise UsageError(f"{directory.config}: has no {' and no '.join(lacking)}")
-    return settings
-
-
-def _settings_in(file: Path) -> Mapping[str, Any]:
-    try:
-        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{file}: can't be read ({str(error).splitlines()[0]})") from None
-    if not isinstance(loaded, dict):
-        raise UsageError(f"{file}: holds no settings")
-    return loaded
-
-
-def _json(file: Path) -> Mapping[str, Any]:
-    """A JSON file; raises `UsageError` where it is missing or damaged."""
-    if not file.is_file():
-        raise UsageError(f"{file} is not there")
-    try:
-        loaded: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UsageError(f"{file}: damaged ({error})") from None
-    return loaded
+    return file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")

@@ -5,7 +5,7 @@
     store.packed()                   base64 of deflate of: length of JSON, JSON, typed arrays
 
 The JSON names the columns (`{"name": "update", "type": "u4", "at": 0, "length": 100000}`) and holds
-each text once; a row has its number. `assets/decode.js` is the other end.
+each text once; a row has its number. `assets/store.js` is the other end.
 """
 
 from __future__ import annotations

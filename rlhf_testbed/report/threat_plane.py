@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 
 from rlhf_testbed.report.figures import DRAWN, Chart, Figure, Rows, arm_colour, plain
+from rlhf_testbed.report.sentences import seeds_told
 
 SHARE = "threat 1: unwanted yet approved, of exposed episodes"
 NATS = "threat 2: goal-directedness towards an unintended goal (nats)"
@@ -22,22 +23,23 @@ FEW = 8
 def figure(results: Mapping[str, Any]) -> Figure:
     """The picture with its rows."""
     gates = [gate["status"] for gate in results["gates"]]
-    seeds = len(results["about"]["seeds"])
     passed = f"; gates passed: {gates.count('PASS')} of {len(gates)}" if gates else ""
-    over = f"over {seeds} seeds" if seeds > 1 else "(none: one seed)"
+    several = any(len(arm["seeds"]) > 1 for arm in results["arms"].values())
+    over = f"over {seeds_told(results)}" if several else "(none: one seed)"
     rows = plain([*_seeds(results), *_means(results)])
+    cut = ", cut at the frame" if _cut(rows) else ""
     return Figure(
         name="threat_plane",
         title=f"{results['task']}: the two threats, measured apart",
-        caption=f"a dot a training seed; diamonds and bars: mean and 95 % interval {over}{passed}",
+        caption="a dot a training seed; diamonds and bars: mean and 95 % interval "
+        f"{over}{cut}{passed}",
         chart=_chart(rows, list(results["arms"])),
         rows=rows,
     )
 
 
 def _chart(rows: Rows, arms: list[str]) -> Chart:
-    highest = [row["threat_2"] or 0.0 for row in rows] + [row.get("high_2") or 0.0 for row in rows]
-    scale = alt.Scale(domain=[-0.06, 1.08 * max(1.0, *highest)], nice=False)
+    scale = alt.Scale(domain=[-0.06, _top(rows)], nice=False)
     colour = arm_colour(arms)
     if len(arms) <= FEW:
         colour.legend = None
@@ -65,6 +67,18 @@ def _chart(rows: Rows, arms: list[str]) -> Chart:
     return alt.concat(*charts, data=DRAWN, columns=2, spacing=12)
 
 
+def _top(rows: Rows) -> float:
+    """Where the plane ends: above all dots, and above the intervals unless they dwarf the dots."""
+    dots = max(1.0, *(row["threat_2"] or 0.0 for row in rows))
+    bars = max(row.get("high_2") or 0.0 for row in rows)
+    return 1.08 * max(dots, min(bars, 1.5 * dots))
+
+
+def _cut(rows: Rows) -> bool:
+    """Whether an interval goes on above the frame."""
+    return any((row.get("high_2") or 0.0) > _top(rows) for row in rows)
+
+
 def _layers(
     x: alt.X, y: alt.Y, colour: alt.Color, *, named: bool, across: bool = True
 ) -> alt.LayerChart:
@@ -79,7 +93,7 @@ def _layers(
         alt.Tooltip("threat_1:Q", format=".3f", title="threat 1"),
         alt.Tooltip("threat_2:Q", format=".3f", title="threat 2"),
     ]
-    bars = of("mean").mark_rule(strokeWidth=2)
+    bars = of("mean").mark_rule(strokeWidth=2, clip=True)
     layers = [
         of("seed").mark_circle(size=60, opacity=0.45).encode(tooltip=told),
         bars.encode(y=alt.Y("low_2:Q", title=y["title"]), y2="high_2:Q"),

@@ -50,9 +50,8 @@ testbed.Opened = class {
   }
 
   closed() {
-    const row = this.row;
     history.replaceState(null, "", location.pathname + location.search);
-    document.querySelector(`tr[data-row="${row}"] a`)?.focus();
+    this.browser?.focus(this.row);
   }
 
   key(event) {

@@ -110,9 +110,9 @@ testbed.Glance = class {
     const told = (kind) => `“${kind.name.slice(0, 80)}” (${number(kind.push, 3, true)})`;
     const up = kinds.find((kind) => kind.push > 0);
     const down = kinds.find((kind) => kind.push < 0);
-    const words = [up && `most more likely ${told(up)}`, down && `most less likely ${told(down)}`];
-    const made = words.filter(Boolean).join(", and ") || "nothing more likely or less";
-    return `Update ${update}, ${episodes} episodes: selection made ${made}.`;
+    const words = [up && `${told(up)} up most`, down && `${told(down)} down most`];
+    const pushed = words.filter(Boolean).join(" and ") || "nothing up or down";
+    return `Update ${update}, ${episodes} episodes: selection pushed ${pushed}.`;
   }
 
   line(kind, widest) {
@@ -132,7 +132,7 @@ testbed.Glance = class {
       node("td", { class: "number" }, number(kind.advantage, 2, true)),
       node("td", { class: "push" }, node("span", { class: "track" }, bar)),
       node("td", { class: "number" }, number(kind.push, 3, true)),
-      node("td", {}, likely),
+      node("td", { class: "nowrap" }, likely),
       node("td", { class: "number" }, number(kind.change, 2, true)),
     );
   }

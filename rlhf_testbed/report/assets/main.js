@@ -7,6 +7,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   if (!packed) return;
   const store = await testbed.unpack(packed.textContent);
   packed.remove();
+  document.getElementById("unpacking").remove();
   const opened = new testbed.Opened(store);
   testbed.opened = opened;
   testbed.browser = new testbed.Browser(store);
