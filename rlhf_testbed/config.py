@@ -21,12 +21,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
 from trl import ModelConfig, TrlParser
 
 from overseers.base import Sight
 from rlhf_testbed.errors import UsageError, unknown
-from rlhf_testbed.files import file_name
+from rlhf_testbed.files import file_name, read_yaml
 from rlhf_testbed.overseeing import make_overseer
 from rlhf_testbed.plugins import task_named, training_class
 from tasks.base import Dials, Task, TaskError
@@ -256,19 +255,6 @@ def parse_run(arguments: Sequence[str], prog: str | None = None) -> RunConfig:
         selection.output_dir = f"runs/{name}"
     selection.run_name = selection.run_name or name
     return RunConfig(testbed, language, selection)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A flat YAML mapping; raises `UsageError` when there is none."""
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: must be a mapping of settings, like 'task: corridor'")
-    return content
 
 
 def parse_seeds(text: str, source: str) -> list[int]:

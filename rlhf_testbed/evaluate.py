@@ -14,7 +14,6 @@ Happens after training and never before or during it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from rlhf_testbed import ledger
 from rlhf_testbed.arrays import Floats
 from rlhf_testbed.config import RunConfig, parse_run
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.files import write_json
+from rlhf_testbed.files import read_record, write_json
 from rlhf_testbed.goals import Measures, Place, estimated_goal_measures, goal_measures
 from rlhf_testbed.judging import Episode, judged, judged_all
 from rlhf_testbed.language_model import Language, load_language, sampled_responses
@@ -98,7 +97,7 @@ def opened(directory: RunDirectory) -> tuple[RunConfig, Language]:
     Sets the run's number of threads. Raises `UsageError` for an unfinished run.
     """
     quiet()
-    base_name = directory.summary()["base population"]
+    base_name = str(directory.summary("base population")["base population"])
     run = parse_run(["--config", str(directory.config), "--output_dir", str(directory.path)])
     if run.testbed.threads:
         torch.set_num_threads(run.testbed.threads)
@@ -237,5 +236,4 @@ def read_measures(folder: Path) -> Mapping[str, Any]:
     file = folder / "measures.json"
     if not file.is_file():
         raise UsageError(f"{folder}: not evaluated yet (rlhf-testbed evaluate RUN)")
-    loaded: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return loaded
+    return read_record(file)

@@ -15,7 +15,6 @@ unfinished run is set aside, never continued or deleted.
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,7 @@ from rlhf_testbed.contrasts import as_json as as_plain
 from rlhf_testbed.contrasts import contrasts
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate, read_measures
-from rlhf_testbed.files import file_name, write_json, write_text
+from rlhf_testbed.files import file_name, read_json, read_record, read_yaml, write_json, write_text
 from rlhf_testbed.gates import Gate, as_json, from_json, honest_optimum, in_order, static_gates
 from rlhf_testbed.jobs import Job, run_side_by_side
 from rlhf_testbed.language_model import load_language
@@ -171,13 +170,12 @@ def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[s
         gates = Job(GATES, file_static_gates, (experiment.honest_arguments, gates_file))
         jobs.insert(0, gates)
     run_side_by_side(jobs, workers)
-    static = from_json(json.loads(gates_file.read_text(encoding="utf-8")))
+    static = from_json(read_json(gates_file))
     file = experiment.folder / "results.json"
     minutes = round((time.monotonic() - started) / 60, 1)
     took = {"minutes": minutes, "runs": sum(job.title != GATES for job in jobs)}
     write_json(file, summarise(experiment, static) | {"took": took})
-    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return results
+    return read_record(file)
 
 
 def build_population(watcher: Watcher, arguments: Sequence[str]) -> None:
@@ -293,7 +291,7 @@ def _claim(experiment: Experiment) -> None:
     }
     file = experiment.folder / "experiment.yaml"
     if file.exists():
-        if yaml.safe_load(file.read_text(encoding="utf-8")) != settings:
+        if read_yaml(file) != settings:
             raise UsageError(
                 f"{experiment.folder}: holds an experiment with other settings "
                 f"(name another --output_dir)"

@@ -11,7 +11,6 @@ scenarios are held out to tell how well it learned. Nothing here sees a full-kno
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import tempfile
@@ -39,7 +38,7 @@ from overseers.learned import FEWEST, Calibration, Learned, calibrated
 from overseers.noisy import chance_preferred
 from overseers.reader import Scorer
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.files import write_json, written_whole
+from rlhf_testbed.files import read_record, write_json, written_whole
 from rlhf_testbed.judging import Episode, judged_all
 from rlhf_testbed.language_model import Language, sampled_responses, word_level
 from rlhf_testbed.progress import WatchedTraining, Watcher, preference_note
@@ -111,7 +110,7 @@ def load(overseer: Learned, directory: RunDirectory) -> None:
             f"{directory.path}: no learned overseer here: {file.name} is missing "
             "(a run with overseer: learned has one)"
         )
-    filed = json.loads(file.read_text(encoding="utf-8"))
+    filed = read_record(file, *Calibration._fields)
     calibration = Calibration(*(filed[name] for name in Calibration._fields))
     overseer.give_model(
         _on_scale(raw_scorer(directory.overseer), calibration), calibration.threshold

@@ -15,7 +15,6 @@ runs/both-3/
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -27,7 +26,7 @@ from typing import Any
 import yaml
 
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.files import file_name, write_json, write_text
+from rlhf_testbed.files import file_name, read_record, read_yaml, write_json, write_text
 
 LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
 
@@ -94,8 +93,7 @@ class RunDirectory:
 
     def settings(self) -> dict[str, Any]:
         """The resolved settings, as flat YAML."""
-        loaded: dict[str, Any] = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        return loaded
+        return read_yaml(self.config)
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any]) -> RunDirectory:
@@ -130,12 +128,12 @@ class RunDirectory:
         """Marks the run as done."""
         write_json(self.finished_file, summary)
 
-    def summary(self) -> dict[str, Any]:
-        """What `finish` wrote; raises `UsageError` for an unfinished run."""
+    def summary(self, *names: str) -> dict[str, Any]:
+        """What `finish` wrote; raises `UsageError` for an unfinished run, and where it is damaged
+        or lacks one of `names`."""
         if not self.finished:
             raise UsageError(f"{self.path}: training has not finished here (no finished.json)")
-        loaded: dict[str, Any] = json.loads(self.finished_file.read_text(encoding="utf-8"))
-        return loaded
+        return read_record(self.finished_file, "updates", *names)
 
 
 def environment() -> dict[str, Any]:

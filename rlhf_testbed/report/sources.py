@@ -11,15 +11,13 @@ Nothing is made up for what is missing or damaged: it is left out, and said.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from rlhf_testbed.errors import UsageError
+from rlhf_testbed.files import read_record, read_yaml
 from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.reading import KNOWING, arm_of, runs_in
 from rlhf_testbed.run_directory import RunDirectory
@@ -71,7 +69,7 @@ class RunRecord:
             found = {}
             for record, what in RECORDS.items():
                 try:
-                    found[record] = _json(directory.evaluation(KNOWING) / f"{record}.json")
+                    found[record] = read_record(directory.evaluation(KNOWING) / f"{record}.json")
                 except UsageError as error:
                     missing.append(Missing(what, str(error), command))
                     if record == "measures":
@@ -159,7 +157,7 @@ def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Mapping[str, Any], 
     lacks: list[Missing] = []
     if file.is_file():
         try:
-            results = _json(file)
+            results = read_record(file, "task", "arms", "about")
             return results, _absent(file, results, runs)
         except UsageError as error:
             lacks.append(Missing("the experiment's results", str(error), _again(path)))
@@ -198,7 +196,7 @@ def _from_measures(runs: Sequence[RunRecord]) -> dict[str, Any]:
     about: dict[str, Any] = {"seeds": sorted({run.seed for run in runs})}
     environment = runs[0].directory.path / "environment.json"
     if environment.is_file():
-        about |= _json(environment)
+        about |= read_record(environment)
     task = str(runs[0].settings["task"])
     return {"task": task, "gates": [], "arms": arms, "contrasts": [], "about": about}
 
@@ -208,9 +206,9 @@ def _asked(path: Path, runs: Sequence[RunRecord]) -> tuple[Mapping[str, Any], st
     file = path / "experiment.yaml"
     if not file.is_file():
         environment = path / "environment.json"
-        command = _json(environment).get("command", "") if environment.is_file() else ""
+        command = read_record(environment).get("command", "") if environment.is_file() else ""
         return runs[0].settings, str(command)
-    return _settings_in(file), _again(path)
+    return read_yaml(file), _again(path)
 
 
 def _again(path: Path) -> str:
@@ -222,29 +220,8 @@ def _again(path: Path) -> str:
 
 
 def _settings(directory: RunDirectory) -> Mapping[str, Any]:
-    settings = _settings_in(directory.config)
+    settings = read_yaml(directory.config)
     lacking = [name for name in ("task", "seed") if name not in settings]
     if lacking:
         raise UsageError(f"{directory.config}: has no {' and no '.join(lacking)}")
     return settings
-
-
-def _settings_in(file: Path) -> Mapping[str, Any]:
-    try:
-        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{file}: can't be read ({str(error).splitlines()[0]})") from None
-    if not isinstance(loaded, dict):
-        raise UsageError(f"{file}: holds no settings")
-    return loaded
-
-
-def _json(file: Path) -> Mapping[str, Any]:
-    """A JSON file; raises `UsageError` where it is missing or damaged."""
-    if not file.is_file():
-        raise UsageError(f"{file} is not there")
-    try:
-        loaded: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UsageError(f"{file}: damaged ({error})") from None
-    return loaded
