@@ -28,7 +28,7 @@ from rlhf_testbed.errors import UsageError, unknown
 from rlhf_testbed.files import file_name, read_yaml
 from rlhf_testbed.overseeing import make_overseer
 from rlhf_testbed.plugins import task_named, training_class
-from tasks.base import Dials, Task, TaskError
+from tasks.base import Dials, Split, Task, TaskError
 
 if TYPE_CHECKING:
     from rlhf_testbed.ppo import SelectionConfig
@@ -131,7 +131,8 @@ class LanguageConfig(ModelConfig):
     model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "A causal LM's Hub name or folder. Default: the small one, built on first use.",
+            "help": "A causal LM's Hub name, folder or GGUF file. Default: the small one, built on "
+            "first use.",
             "aliases": ["--model"],
         },
     )
@@ -159,6 +160,16 @@ class RunConfig:
         return dataclasses.replace(
             preset, **{name: value for name, value in given.items() if value is not None}
         )
+
+    @property
+    def scenario_counts(self) -> dict[Split, int]:
+        """How many scenarios of each split training and evaluation draw, at most."""
+        own = self.testbed
+        return {
+            "train": own.train_scenarios,
+            "held_out": max(own.held_out_scenarios, own.trajectory_scenarios),
+            "probes": max(own.probes, own.trajectory_scenarios),
+        }
 
     @property
     def output_dir(self) -> Path:
@@ -377,9 +388,8 @@ def _check(
                 raise UsageError(f"{source[name]}: {name} = {value} is not {bound}")
     task = task_named(testbed.task, f"{source['task']}: task")
     training_class(testbed.overseer, f"{source['overseer']}: overseer")
-    make_overseer(
-        testbed.overseer, task, Sight(0.0), testbed.overseer_args, source["overseer_args"]
-    )
+    where = source["overseer_args" if testbed.overseer_args else "overseer"]
+    make_overseer(testbed.overseer, task, Sight(0.0), testbed.overseer_args, where)
     named = [("arms", arm) for arm in testbed.arms]
     for place, arm in [("arm", testbed.arm), *named] if testbed.arm else named:
         try:

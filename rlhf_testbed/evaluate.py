@@ -40,12 +40,14 @@ from rlhf_testbed.measures.selection import (
     unwanted_approved,
 )
 from rlhf_testbed.model_card import card_file, fill_in_threats, write_card
-from rlhf_testbed.overseeing import named_overseer, overseer_errors, training_overseer
+from rlhf_testbed.overseeing import named_overseer, training_overseer
+from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import known_population, population_folder
+from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory
 from rlhf_testbed.through_training import through_training
 from rlhf_testbed.train import load_policy, quiet
-from tasks.base import Scenario, Task, TaskError
+from tasks.base import Scenario, Task
 
 
 def evaluate(
@@ -61,24 +63,21 @@ def evaluate(
     unknown overseer, one that breaks a rule, or a damaged ledger.
     """
     run, base = opened(directory)
-    overseer = named_overseer(overseer_name, run, knowledge, overseer_args)
     rows = ledger.read(directory.ledger)
     folder = directory.evaluation(overseer_name)
-    try:
-        with overseer_errors(f"{directory.path}: evaluation stopped"):
-            saved = judged_all(
-                overseer,
-                [ledger.scenario_of(row) for row in rows],
-                [row["response"] for row in rows],
-            )
-            trained_by = training_overseer(run, with_model=isinstance(overseer, HeldOutOverseer))
-            measures, fresh = measure(run, load_policy(directory), base, overseer, trained_by)
-            if isinstance(overseer, HeldOutOverseer):
-                knowing = [episode.verdict for episode in saved]
-                both = trained_by, overseer
-                measures |= through_training(run, directory, base, both, knowing, folder)
-    except TaskError as error:
-        raise UsageError(f"{directory.config}: {error}") from None
+    with faults_told(f"{directory.path}: evaluation stopped", run.task):
+        overseer = named_overseer(overseer_name, run, knowledge, overseer_args)
+        saved = judged_all(
+            overseer,
+            [ledger.scenario_of(row) for row in rows],
+            [row["response"] for row in rows],
+        )
+        trained_by = training_overseer(run, with_model=isinstance(overseer, HeldOutOverseer))
+        measures, fresh = measure(run, load_policy(directory), base, overseer, trained_by)
+        if isinstance(overseer, HeldOutOverseer):
+            knowing = [episode.verdict for episode in saved]
+            both = trained_by, overseer
+            measures |= through_training(run, directory, base, both, knowing, folder)
     ledger.write(folder / "ledger.parquet", _rejudged(rows, saved))
     for name, episodes in fresh.items():
         rows = [ledger.row(episode, 0, index) for index, episode in enumerate(episodes)]
@@ -99,6 +98,7 @@ def opened(directory: RunDirectory) -> tuple[RunConfig, Language]:
     quiet()
     base_name = str(directory.summary("base population")["base population"])
     run = parse_run(["--config", str(directory.config), "--output_dir", str(directory.path)])
+    refuse_unfit(run)
     if run.testbed.threads:
         torch.set_num_threads(run.testbed.threads)
     folder = known_population(base_name) or population_folder(run)

@@ -36,8 +36,10 @@ from rlhf_testbed.jobs import Job, run_side_by_side
 from rlhf_testbed.language_model import load_language
 from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.onsets import orders
+from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.progress import Watcher
+from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory, environment
 from rlhf_testbed.train import quiet, train
 from tasks.base import Arm, Dials, Task
@@ -119,6 +121,7 @@ def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -
     given = [name for name in ("arm", *DIALS[:3]) if getattr(run.testbed, name) is not None]
     if given:
         raise UsageError(f"{config}: {given[0]} is set by the arms of an experiment: leave it out")
+    refuse_unfit(run)
     names = run.testbed.arms or [arm.name for arm in run.task.arms]
     if len(set(names)) < len(names):
         raise UsageError(f"{config}: arms = {', '.join(names)} names an arm twice")
@@ -140,6 +143,7 @@ def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -
 def plan_gates(task: str, seeds: str, output_dir: str | None = None) -> Experiment:
     """The experiment that decides a task's gates, by default settings; raises `UsageError`."""
     run = parse_run(["--task", task])
+    refuse_unfit(run)
     planned = Experiment(
         given=("--task", task),
         run=run,
@@ -199,7 +203,8 @@ def file_static_gates(watcher: Watcher, arguments: Sequence[str], file: Path) ->
     quiet()
     run = parse_run(arguments)
     language = load_language(str(population_folder(run)), attn_implementation="eager")
-    write_json(file, as_json(static_gates(run.task, language, watcher)))
+    with faults_told(GATES, run.task):
+        write_json(file, as_json(static_gates(run.task, language, watcher)))
 
 
 def summarise(experiment: Experiment, static: Sequence[Gate]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Files: they appear whole, and one that can't be read is named in one line.
 
-    write_json(folder / "measures.json", found)    written aside, then renamed
-    read_json(folder / "measures.json")            or: measures.json: damaged: no JSON (line 3, ...)
+write_json(folder / "measures.json", found)    written aside, then renamed
+read_json(folder / "measures.json")            or: measures.json: damaged: no JSON (line 3, ...)
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read_record(path: Path, *names: str) -> dict[str, Any]:
     """A JSON file with entries by name; raises `UsageError`, also where it lacks one of `names`."""
     found = read_json(path)
     if not isinstance(found, dict):
-        raise UsageError(f"{path}: damaged: {str(found):.30} where entries by name should be")
+        raise UsageError(f"{path}: damaged: {found!s:.30} where entries by name should be")
     for name in names:
         if name not in found:
             raise UsageError(f"{path}: damaged: '{name}' is missing")

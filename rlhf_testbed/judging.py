@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from overseers.base import Case, Overseer, TrainingOverseer, oversee_all
+from overseers.base import Case, Overseer, OverseerError, TrainingOverseer, oversee_all
 from rlhf_testbed.language_model import Language
 from rlhf_testbed.plugins import blamed
 from tasks.base import Outcome, Scenario, Task, TaskError, Verdict, View
@@ -93,4 +93,22 @@ class Judge:
             self._scenarios[tuple(token for token in query if token != padding)]
             for query in queries.tolist()
         ]
-        return judged_all(self.overseer, asked, [self.language.text(r) for r in responses.tolist()])
+        texts = [self.language.text(ids) for ids in responses.tolist()]
+        episodes = judged_all(self.overseer, asked, texts)
+        _refuse_moody(self.overseer, episodes[0])
+        return episodes
+
+
+def _refuse_moody(overseer: Overseer, episode: Episode) -> None:
+    """Raises `OverseerError` where the same view does not get the same verdict once more.
+
+    One episode of each batch is asked about twice: a verdict by chance, or by what was judged
+    before, does not stay unnoticed for long.
+    """
+    before, again = episode.verdict, judged(overseer, episode.scenario, episode.response).verdict
+    if before != again:
+        told = [f"{v.score:g} ({'' if v.approved else 'not '}approved)" for v in (before, again)]
+        raise OverseerError(
+            f"overseer {type(overseer).__name__} must judge the same view alike, and gave "
+            f"{told[0]}, then {told[1]} (no chance, no memory of other episodes)"
+        )

@@ -30,6 +30,7 @@ from rlhf_testbed.files import write_json, written_whole
 from rlhf_testbed.language_model import Language, left_padded, load_language, small_language
 from rlhf_testbed.plugins import blamed
 from rlhf_testbed.progress import LiveLine, WatchedTraining, Watcher, learning_note
+from rlhf_testbed.readiness import refuse_odd_demonstrations
 from tasks.base import Demonstration
 
 THREADS = 1
@@ -57,6 +58,7 @@ def population_folder(run: RunConfig, watcher: Watcher | None = None) -> Path:
         demonstrations = run.task.demonstrations(
             run.dials.population, settings.population_seed, settings.demonstrations
         )
+    refuse_odd_demonstrations(settings.task, demonstrations, settings.demonstrations)
     learning = Learning(
         settings.population_steps,
         settings.population_batch_size,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -34,12 +35,13 @@ from rlhf_testbed.files import written_whole
 from rlhf_testbed.judging import Judge
 from rlhf_testbed.language_model import Language, load_language
 from rlhf_testbed.model_card import write_card
-from rlhf_testbed.overseeing import overseer_errors, training_overseer
-from rlhf_testbed.plugins import blamed
+from rlhf_testbed.overseeing import training_overseer
+from rlhf_testbed.plugins import blamed, faults_told
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.ppo import SelectionTrainer, value_model
 from rlhf_testbed.preference_model import learn
 from rlhf_testbed.progress import LiveLine, WatchedTraining, Watcher, selection_note
+from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory
 from tasks.base import Scenario, TaskError
 
@@ -47,15 +49,17 @@ from tasks.base import Scenario, TaskError
 def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
     """Trains one policy and returns its run directory; raises `UsageError`.
 
-    An overseer that breaks a rule ends the training; the ledger up to then is kept.
+    A task or an overseer that breaks a rule ends the training; the ledger up to then is kept.
     """
     quiet()
+    refuse_unfit(run)
     state = PartialState(cpu=run.selection.use_cpu)
     if run.testbed.threads:
         torch.set_num_threads(run.testbed.threads)
     if state.is_main_process:
         directory = RunDirectory.create(run.output_dir, {"seed": run.selection.seed, **run.flat()})
-    with state.main_process_first():
+    where = f"{run.output_dir}: training stopped"
+    with state.main_process_first(), faults_told(where, run.task):
         base = population_folder(run, watcher)
         directory = RunDirectory(run.output_dir)
         prepare_overseer(run, base, directory, watcher)
@@ -63,7 +67,7 @@ def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
     trainer = build_trainer(run, base, directory.ledger, [WatchedTraining(watcher, selection_note)])
     if state.is_main_process and run.testbed.keep_every:
         trainer.add_callback(KeptPolicies(trainer, directory, run.testbed.keep_every))
-    with overseer_errors(f"{directory.path}: training stopped"):
+    with faults_told(where, run.task):
         trainer.train()
     if state.is_main_process:
         save_policy(trainer, directory)
@@ -166,6 +170,7 @@ def load_policy(directory: RunDirectory) -> Language:
 
 def quiet() -> None:
     """Keeps the libraries' own progress bars and notices out of the live line."""
+    warnings.filterwarnings("ignore", message=".*past_key_values.*deprecated", module="torch")
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
 
