@@ -43,10 +43,11 @@ from rlhf_testbed.model_card import card_file, fill_in_threats, write_card
 from rlhf_testbed.overseeing import named_overseer, training_overseer
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import known_population, population_folder
+from rlhf_testbed.progress import quiet
 from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory
 from rlhf_testbed.through_training import through_training
-from rlhf_testbed.train import load_policy, quiet
+from rlhf_testbed.train import load_policy
 from tasks.base import Scenario, Task
 
 

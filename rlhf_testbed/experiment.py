@@ -38,10 +38,10 @@ from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.onsets import orders
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import population_folder
-from rlhf_testbed.progress import Watcher
+from rlhf_testbed.progress import Watcher, quiet
 from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory, environment
-from rlhf_testbed.train import quiet, train
+from rlhf_testbed.train import train
 from tasks.base import Arm, Dials, Task
 
 HEADLINES = ("threat_1", "threat_2")

@@ -23,6 +23,9 @@ from rlhf_testbed.errors import UsageError
 from rlhf_testbed.progress import PLAIN_LINES, Step, bars
 
 PRELOADED = ["rlhf_testbed.evaluate"]
+LAUNCHED = ("LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""By these a process learns of a launch of several (torchrun, MPI); a job has nothing to do with
+it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,17 @@ def run_side_by_side(jobs: Sequence[Job], workers: int | None = None) -> None:
         raise JobsFailed(failures)
 
 
+def run_alone(job: Job) -> None:
+    """Runs one job in a process that takes no part in a launch of several; raises `UsageError`."""
+    try:
+        run_side_by_side([job], workers=1)
+    except JobsFailed as failed:
+        (failure,) = failed.failures
+        if failure.usage:
+            raise UsageError(failure.said) from None
+        raise
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -147,6 +161,8 @@ def _work(job: Job, connection: Connection) -> None:
     def watcher(step: Step) -> None:
         connection.send(step)
 
+    for name in LAUNCHED:
+        os.environ.pop(name, None)
     try:
         job.function(watcher, *job.arguments)
         connection.send(None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -24,10 +24,8 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.utils import logging as transformers_logging
 from trl import get_peft_config
 
-from overseers.learned import Learned
 from rlhf_testbed import ledger
 from rlhf_testbed.config import RunConfig, parse_run
 from rlhf_testbed.errors import UsageError, reported
@@ -36,14 +34,13 @@ from rlhf_testbed.judging import Judge
 from rlhf_testbed.language_model import Language, load_language
 from rlhf_testbed.model_card import write_card
 from rlhf_testbed.overseeing import training_overseer
-from rlhf_testbed.plugins import blamed, faults_told
-from rlhf_testbed.population import population_folder
+from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.ppo import SelectionTrainer, value_model
-from rlhf_testbed.preference_model import learn
-from rlhf_testbed.progress import LiveLine, WatchedTraining, Watcher, selection_note
+from rlhf_testbed.preparation import prepared, training_scenarios
+from rlhf_testbed.progress import LiveLine, Step, WatchedTraining, Watcher, quiet, selection_note
 from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory
-from tasks.base import Scenario, TaskError
+from tasks.base import TaskError
 
 
 def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
@@ -57,17 +54,13 @@ def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
     if run.testbed.threads:
         torch.set_num_threads(run.testbed.threads)
     if state.is_main_process:
-        directory = RunDirectory.create(run.output_dir, {"seed": run.selection.seed, **run.flat()})
-    where = f"{run.output_dir}: training stopped"
-    with state.main_process_first(), faults_told(where, run.task):
-        base = population_folder(run, watcher)
-        directory = RunDirectory(run.output_dir)
-        prepare_overseer(run, base, directory, watcher)
+        RunDirectory.create(run.output_dir, {"seed": run.selection.seed, **run.flat()})
+    base, directory = prepared(run, state, watcher), RunDirectory(run.output_dir)
     started = time.time()
     trainer = build_trainer(run, base, directory.ledger, [WatchedTraining(watcher, selection_note)])
     if state.is_main_process and run.testbed.keep_every:
         trainer.add_callback(KeptPolicies(trainer, directory, run.testbed.keep_every))
-    with faults_told(where, run.task):
+    with faults_told(f"{directory.path}: training stopped", run.task):
         trainer.train()
     if state.is_main_process:
         save_policy(trainer, directory)
@@ -81,26 +74,6 @@ def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
             }
         )
     return directory
-
-
-def prepare_overseer(run: RunConfig, base: Path, directory: RunDirectory, watcher: Watcher) -> None:
-    """Lets a learned overseer learn, once, from responses of the base population in `base`."""
-    overseer = training_overseer(run, with_model=False)
-    if isinstance(overseer, Learned) and not directory.overseer_file.exists():
-        language = load_language(str(base), attn_implementation="eager")
-        seed = run.selection.seed
-        learn(overseer, language, training_scenarios(run), seed, directory, watcher)
-
-
-def training_scenarios(run: RunConfig) -> tuple[Scenario, ...]:
-    """The run's training scenarios; raises `UsageError` where the task has too few."""
-    try:
-        with blamed(f"task {type(run.task).__name__}", "scenarios"):
-            return run.task.scenarios(
-                run.dials, run.selection.seed, "train", run.testbed.train_scenarios
-            )
-    except TaskError as error:
-        raise UsageError(str(error)) from None
 
 
 def build_trainer(
@@ -168,24 +141,23 @@ def load_policy(directory: RunDirectory) -> Language:
     return load_language(str(directory.policy), attn_implementation="eager")
 
 
-def quiet() -> None:
-    """Keeps the libraries' own progress bars and notices out of the live line."""
-    warnings.filterwarnings("ignore", message=".*past_key_values.*deprecated", module="torch")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-
-
 def main() -> None:
     """Runs one training job from the command line."""
     with reported():
         run = parse_run(sys.argv[1:], prog="accelerate launch -m rlhf_testbed.train")
         title = f"{run.testbed.arm or run.testbed.task}, seed {run.selection.seed}"
-        with LiveLine(title) as watcher:
+        speaks = PartialState(cpu=run.selection.use_cpu).is_main_process
+        with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
             directory = train(run, watcher)
-        print(
-            f"{directory.path}: done. Next: rlhf-testbed evaluate {directory.path} "
-            f"or rlhf-testbed inspect {directory.path}"
-        )
+        if speaks:
+            print(
+                f"{directory.path}: done. Next: rlhf-testbed evaluate {directory.path} "
+                f"or rlhf-testbed inspect {directory.path}"
+            )
+
+
+def _silent(step: Step) -> None:
+    """Of several processes one tells of all."""
 
 
 if __name__ == "__main__":
