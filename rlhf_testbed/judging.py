@@ -95,7 +95,7 @@ class Judge:
         ]
         texts = [self.language.text(ids) for ids in responses.tolist()]
         episodes = judged_all(self.overseer, asked, texts)
-        _refuse_moody(self.overseer, episodes[0])
+        _refuse_moody(self.overseer, episodes[-1])
         return episodes
 
 

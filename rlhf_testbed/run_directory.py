@@ -30,6 +30,9 @@ from rlhf_testbed.files import file_name, read_record, read_yaml, write_json, wr
 
 LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
 
+NEEDED = ("task", "seed", "overseer", "knowledge")
+"""Settings without which a run's generations can't be read."""
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -92,8 +95,12 @@ class RunDirectory:
         return self.path / "evaluation" / file_name(overseer)
 
     def settings(self) -> dict[str, Any]:
-        """The resolved settings, as flat YAML."""
-        return read_yaml(self.config)
+        """The resolved settings, as flat YAML; raises `UsageError` where they can't be a run's."""
+        found = read_yaml(self.config)
+        lacking = [name for name in NEEDED if name not in found]
+        if lacking:
+            raise UsageError(f"{self.config}: has no {' and no '.join(lacking)}")
+        return found
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any]) -> RunDirectory:

@@ -67,6 +67,8 @@ def refuse_repeated(split: Split, scenarios: Sequence[Scenario], count: int) -> 
     """
     odd = [each for each in scenarios if not isinstance(each, Scenario)]
     ask(not odd, f"{split}: {odd[:1]!r:.60} is no Scenario")
+    mute = [s for s in scenarios if not (isinstance(s.prompt, str) and isinstance(s.id, str))]
+    ask(not mute, f"{split}: {mute[:1]!r:.60}: prompt and id must be texts")
     ask(len(scenarios) == count, f"{split}: asked for {count}, {len(scenarios)} came")
     for what, found in (
         ("prompts", {" ".join(scenario.prompt.split()) for scenario in scenarios}),

@@ -60,7 +60,7 @@ class RunRecord:
     @classmethod
     def of(cls, directory: RunDirectory) -> RunRecord:
         """Reads a run's files; raises `UsageError` where even its config can't be read."""
-        settings = _settings(directory)
+        settings = directory.settings()
         arm, seed = arm_of(directory, settings), int(settings["seed"])
         missing: list[Missing] = []
         measures, records = None, {}
@@ -217,11 +217,3 @@ def _again(path: Path) -> str:
     if not file.is_file():
         return ""
     return file.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-
-
-def _settings(directory: RunDirectory) -> Mapping[str, Any]:
-    settings = read_yaml(directory.config)
-    lacking = [name for name in ("task", "seed") if name not in settings]
-    if lacking:
-        raise UsageError(f"{directory.config}: has no {' and no '.join(lacking)}")
-    return settings
