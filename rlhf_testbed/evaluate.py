@@ -32,7 +32,7 @@ from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import read_record, write_json
 from rlhf_testbed.goals import Measures, Place, estimated_goal_measures, goal_measures
 from rlhf_testbed.judging import Episode, judged, judged_all
-from rlhf_testbed.language_model import Language, load_language, sampled_responses
+from rlhf_testbed.language_model import Language, sampled_responses
 from rlhf_testbed.measures.selection import (
     agent_score_difference,
     concealment_gap,
@@ -42,7 +42,7 @@ from rlhf_testbed.measures.selection import (
 from rlhf_testbed.model_card import card_file, fill_in_threats, write_card
 from rlhf_testbed.overseeing import named_overseer, training_overseer
 from rlhf_testbed.plugins import faults_told
-from rlhf_testbed.population import known_population, population_folder
+from rlhf_testbed.population import known_population, load_population, population_folder
 from rlhf_testbed.progress import quiet
 from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory
@@ -98,12 +98,13 @@ def opened(directory: RunDirectory) -> tuple[RunConfig, Language]:
     """
     quiet()
     base_name = str(directory.summary("base population")["base population"])
+    directory.settings()
     run = parse_run(["--config", str(directory.config), "--output_dir", str(directory.path)])
     refuse_unfit(run)
     if run.testbed.threads:
         torch.set_num_threads(run.testbed.threads)
     folder = known_population(base_name) or population_folder(run)
-    return run, load_language(str(folder), attn_implementation="eager")
+    return run, load_population(folder)
 
 
 def _tell_card(run: RunConfig, directory: RunDirectory, measures: Measures) -> None:

@@ -33,11 +33,10 @@ from rlhf_testbed.evaluate import evaluate, read_measures
 from rlhf_testbed.files import file_name, read_json, read_record, read_yaml, write_json, write_text
 from rlhf_testbed.gates import Gate, as_json, from_json, honest_optimum, in_order, static_gates
 from rlhf_testbed.jobs import Job, run_side_by_side
-from rlhf_testbed.language_model import load_language
 from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.onsets import orders
 from rlhf_testbed.plugins import faults_told
-from rlhf_testbed.population import population_folder
+from rlhf_testbed.population import load_population, population_folder
 from rlhf_testbed.progress import Watcher, quiet
 from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory, environment
@@ -202,7 +201,7 @@ def file_static_gates(watcher: Watcher, arguments: Sequence[str], file: Path) ->
     """One job: the gates that need no RL, with the honest setting's base population."""
     quiet()
     run = parse_run(arguments)
-    language = load_language(str(population_folder(run)), attn_implementation="eager")
+    language = load_population(population_folder(run))
     with faults_told(GATES, run.task):
         write_json(file, as_json(static_gates(run.task, language, watcher)))
 

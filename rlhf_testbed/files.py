@@ -31,8 +31,14 @@ def file_name(name: str) -> str:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Gives a path beside `path` to write a file or a folder to; renamed when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Gives a path beside `path` to write a file or a folder to; renamed when all went well.
+
+    Raises `UsageError` where its folder can't be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path.parent}: can't be made: {error.strerror}") from None
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield aside

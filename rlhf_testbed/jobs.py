@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from rich.progress import Progress, TaskID
 
-from rlhf_testbed.errors import UsageError
+from rlhf_testbed.errors import UsageError, places_told
 from rlhf_testbed.progress import PLAIN_LINES, Step, bars
 
 PRELOADED = ["rlhf_testbed.evaluate"]
@@ -164,7 +164,8 @@ def _work(job: Job, connection: Connection) -> None:
     for name in LAUNCHED:
         os.environ.pop(name, None)
     try:
-        job.function(watcher, *job.arguments)
+        with places_told():
+            job.function(watcher, *job.arguments)
         connection.send(None)
     except UsageError as error:
         connection.send(Failure(job.title, str(error), usage=True))

@@ -17,10 +17,9 @@ from overseers.learned import Learned
 from rlhf_testbed.config import RunConfig, parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.jobs import Job, run_alone
-from rlhf_testbed.language_model import load_language
 from rlhf_testbed.overseeing import training_overseer
 from rlhf_testbed.plugins import blamed, faults_told
-from rlhf_testbed.population import population_folder
+from rlhf_testbed.population import load_population, population_folder
 from rlhf_testbed.preference_model import learn
 from rlhf_testbed.progress import Watcher, quiet
 from rlhf_testbed.run_directory import RunDirectory
@@ -53,7 +52,7 @@ def prepare(run: RunConfig, watcher: Watcher) -> Path:
         base = population_folder(run, watcher)
         overseer = training_overseer(run, with_model=False)
         if isinstance(overseer, Learned) and not directory.overseer_file.exists():
-            language = load_language(str(base), attn_implementation="eager")
+            language = load_population(base)
             seed = run.selection.seed
             learn(overseer, language, training_scenarios(run), seed, directory, watcher)
     return base

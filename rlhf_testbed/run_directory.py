@@ -69,7 +69,7 @@ class RunDirectory:
     def kept(self) -> dict[int, Path]:
         """The folders of the policies kept in training, by update, in order."""
         folders = sorted((self.path / "kept").glob("[0-9]*"))
-        return {int(folder.name): folder for folder in folders}
+        return {int(folder.name): folder for folder in folders if folder.name.isdecimal()}
 
     def kept_after(self, update: int) -> Path:
         """The folder of the policy kept after an update."""

@@ -35,6 +35,7 @@ from rlhf_testbed.language_model import Language, load_language
 from rlhf_testbed.model_card import write_card
 from rlhf_testbed.overseeing import training_overseer
 from rlhf_testbed.plugins import faults_told
+from rlhf_testbed.population import load_population
 from rlhf_testbed.ppo import SelectionTrainer, value_model
 from rlhf_testbed.preparation import prepared, training_scenarios
 from rlhf_testbed.progress import LiveLine, Step, WatchedTraining, Watcher, quiet, selection_note
@@ -81,8 +82,8 @@ def build_trainer(
 ) -> SelectionTrainer:
     """The trainer of a run whose base population is in `base`; seeds every generator."""
     set_seed(run.selection.seed)
-    language = load_language(
-        str(base),
+    language = load_population(
+        base,
         attn_implementation=run.language.attn_implementation or "eager",
         dtype=run.language.dtype,
     )
@@ -138,6 +139,8 @@ def save_policy(trainer: SelectionTrainer, directory: RunDirectory) -> None:
 def load_policy(directory: RunDirectory) -> Language:
     """The trained policy of a finished run."""
     directory.summary()
+    if not directory.policy.is_dir():
+        raise UsageError(f"{directory.policy}: is not there, though training has finished here")
     return load_language(str(directory.policy), attn_implementation="eager")
 
 
