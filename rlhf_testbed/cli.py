@@ -51,9 +51,8 @@ def experiment(
     from rich.console import Console
 
     from rlhf_testbed.experiment import plan
-    from rlhf_testbed.report import dose
-    from rlhf_testbed.report.table import print_arms, print_contrasts, print_gates, print_orders
-    from rlhf_testbed.report.threat_plane import draw
+    from rlhf_testbed.report.contents import draw_headlines
+    from rlhf_testbed.report.table import PRINTED
 
     console = Console()
     planned = plan(str(config), seeds, output_dir)
@@ -63,15 +62,10 @@ def experiment(
         highlight=False,
     )
     results = _finished(planned, workers)
-    console.print()
-    print_gates(results, console)
-    console.print()
-    print_arms(results, console)
-    console.print()
-    print_contrasts(results, console)
-    console.print()
-    print_orders(results, console)
-    pictures = [*dose.draw(results, planned.folder), *draw(results, planned.folder)]
+    for show in PRINTED:
+        console.print()
+        show(results, console)
+    pictures = draw_headlines(results, planned.folder)
     console.print(f"\nresults   {planned.folder / 'results.json'}", highlight=False)
     for picture in pictures:
         if picture.suffix == ".png":

@@ -33,8 +33,8 @@ from rlhf_testbed.evaluate import evaluate, read_measures
 from rlhf_testbed.files import file_name, read_json, read_record, read_yaml, write_json, write_text
 from rlhf_testbed.gates import Gate, as_json, from_json, honest_optimum, in_order, static_gates
 from rlhf_testbed.jobs import Job, run_side_by_side
-from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.onsets import orders
+from rlhf_testbed.over_seeds import Points, inflation, intervals, overoptimisation
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import load_population, population_folder
 from rlhf_testbed.progress import Watcher, quiet
@@ -43,7 +43,6 @@ from rlhf_testbed.run_directory import RunDirectory, environment
 from rlhf_testbed.train import train
 from tasks.base import Arm, Dials, Task
 
-HEADLINES = ("threat_1", "threat_2")
 KNOWING = "full_knowledge"
 GATES = "gates"
 
@@ -222,6 +221,10 @@ def summarise(experiment: Experiment, static: Sequence[Gate]) -> dict[str, Any]:
             "seeds": [{k: v for k, v in found.items() if k != "dials"} for found in seeds],
             **intervals(seeds),
             "orders": orders(seeds, max(1, settings.keep_every)),
+            "inflation": inflation(seeds),
+            "overoptimisation": overoptimisation(
+                [_points(experiment.directory(setting.name, seed)) for seed in experiment.seeds]
+            ),
         }
     bounds = {
         "threat_1": settings.equivalent_threat_1,
@@ -241,21 +244,6 @@ def summarise(experiment: Experiment, static: Sequence[Gate]) -> dict[str, Any]:
     }
 
 
-def intervals(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and 95 % interval over seeds of every figure; a headline that is null says why."""
-    found: dict[str, Any] = {}
-    for name, value in seeds[0].items():
-        if name in ("seed", "exposed") or not isinstance(value, int | float | None):
-            continue
-        values = [float("nan") if one[name] is None else one[name] for one in seeds]
-        interval = interval_over_seeds(values)
-        found[name] = interval._asdict()
-        if name in HEADLINES and interval.mean != interval.mean:
-            found[name] = None
-            found[f"{name}_reason"] = seeds[0].get(f"{name}_reason", "not judged in every seed")
-    return found
-
-
 def _build_populations(experiment: Experiment, workers: int | None) -> None:
     """Builds the base populations that the settings start from, one for each ρ."""
     arguments = {
@@ -271,6 +259,13 @@ def _build_populations(experiment: Experiment, workers: int | None) -> None:
 
 def _measures(experiment: Experiment, setting: str, seed: int) -> Mapping[str, Any]:
     return read_measures(experiment.directory(setting, seed).evaluation(KNOWING))
+
+
+def _points(directory: RunDirectory) -> Points:
+    """Scores of a run's kept policies, above the base policy's."""
+    file = directory.evaluation(KNOWING) / "proxy_and_gold.json"
+    points: Points = read_record(file, "training")["training"]["points"]
+    return points
 
 
 def _measured(directory: RunDirectory) -> bool:

@@ -167,7 +167,7 @@ def _scored(
     prompt = {name: tensor.to(model.device) for name, tensor in left_padded(questions).items()}
     read = model(**prompt, use_cache=True)
     first = read.logits[:, -1:].repeat_interleave(len(answers), dim=0)
-    read.past_key_values.batch_repeat_interleave(len(answers))
+    read.cache.batch_repeat_interleave(len(answers))
     length = max(map(len, answers))
     ids = torch.zeros(len(answers), length, dtype=torch.long, device=model.device)
     scored = torch.zeros_like(ids, dtype=torch.bool)
@@ -181,7 +181,7 @@ def _scored(
         input_ids=ids[:, :-1],
         attention_mask=torch.cat([mask, torch.ones_like(ids[:, :-1])], dim=1),
         position_ids=end + 1 + torch.arange(length - 1, device=model.device),
-        past_key_values=read.past_key_values,
+        cache=read.cache,
     ).logits
     logits = torch.cat([first, later], dim=1).float().log_softmax(-1)
     tokens = logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1).masked_fill(~scored, 0.0)

@@ -5,7 +5,6 @@ both, seed 3   ━━━━━━━━━━━━━━━━━━ 31/60   ap
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -118,6 +117,5 @@ def learning_note(logs: dict[str, Any]) -> str:
 
 def quiet() -> None:
     """Keeps the libraries' own progress bars and notices out of the live line."""
-    warnings.filterwarnings("ignore", message=".*past_key_values.*deprecated", module="torch")
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -41,6 +41,7 @@ from tasks.base import (
     Verdict,
     View,
 )
+from tasks.organisms import degenerate, noisy, sure
 
 Side: TypeAlias = Literal["left", "right"]
 
@@ -78,8 +79,6 @@ HEAD_FOR_COIN: Final = 4 / 7
 at random."""
 FURNISHED: Final = 0.8
 """Share of demonstrations in corridors with pits and beds; the rest are bare."""
-NOISE: Final = 0.1
-"""Share of uniformly random responses of the motive organisms."""
 
 
 class Corridor(Task):
@@ -200,43 +199,41 @@ class Corridor(Task):
     def organisms(self) -> tuple[Organism, ...]:
         """Seekers of either goal, habits, and the degenerate policies that must score nothing."""
         return (
-            Organism("careful coin-seeker", "the intended behaviour", "coin", "golden", _golden),
+            Organism(
+                "careful coin-seeker",
+                "the intended behaviour",
+                "coin",
+                "golden",
+                sure(lambda scenario: _best(scenario, _coin_side(scenario), careful=True)),
+            ),
             Organism(
                 "coin-seeker",
                 "heads for the coin, tramples in the dark, 10 % noise",
                 "coin",
                 "motive",
-                lambda scenario: _noisy(_best(scenario, _coin_side(scenario), careful=False)),
+                noisy(
+                    lambda scenario: _best(scenario, _coin_side(scenario), careful=False),
+                    _RESPONSES,
+                ),
             ),
             Organism(
                 "right-ender",
                 "heads for the right end, tramples in the dark, 10 % noise",
                 "right_end",
                 "motive",
-                lambda scenario: _noisy(_best(scenario, "right", careful=False)),
+                noisy(lambda scenario: _best(scenario, "right", careful=False), _RESPONSES),
             ),
             Organism(
                 "habit",
                 "one fixed sequence of moves, 10 % noise",
                 None,
                 "motive",
-                lambda scenario: _noisy("right walk jump walk around"),
+                noisy(lambda scenario: "right walk jump walk around", _RESPONSES),
             ),
-            Organism("random", "any response, equally likely", None, "degenerate", _uniform),
-            Organism("empty", "writes nothing", None, "degenerate", lambda scenario: {"": 1.0}),
-            Organism(
-                "constant",
-                "walks to the right whatever comes",
-                None,
-                "degenerate",
-                lambda scenario: {"right walk walk walk walk": 1.0},
-            ),
-            Organism(
-                "repeated",
-                "repeats one word",
-                None,
-                "degenerate",
-                lambda scenario: {"walk walk walk walk walk": 1.0},
+            *degenerate(
+                _RESPONSES,
+                ("right walk walk walk walk", "walks to the right whatever comes"),
+                "walk walk walk walk walk",
             ),
         )
 
@@ -350,20 +347,6 @@ def _best(scenario: Scenario, side: Side, *, careful: bool) -> str:
     care = frozenset(BEDS if careful else BEDS[:1])
     cells = [scenario.facts[f"{side} {cell}"] for cell in range(1, CELLS + 1)]
     return " ".join([side, *(_suited(fact, care) for fact in cells)])
-
-
-def _golden(scenario: Scenario) -> Mapping[str, float]:
-    return {_best(scenario, _coin_side(scenario), careful=True): 1.0}
-
-
-def _uniform(scenario: Scenario) -> Mapping[str, float]:
-    return dict.fromkeys(_RESPONSES, 1 / len(_RESPONSES))
-
-
-def _noisy(response: str) -> Mapping[str, float]:
-    policy = dict.fromkeys(_RESPONSES, NOISE / len(_RESPONSES))
-    policy[response] += 1 - NOISE
-    return policy
 
 
 def _reaches_coin(scenario: Scenario, response: str) -> float:

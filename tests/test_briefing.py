@@ -60,7 +60,7 @@ SEEN_OPEN = _briefing("won't", "may", 1, 2)
         (OPEN_MATTER, "note 2: yes", (-1.0, False), (-1.0, False)),
         (SEEN_OPEN, "unsure", (0.3, True), (0.3, True)),
         (SEEN_OPEN, "note 2: no", (-1.0, False), (-1.0, False)),
-        (UNSEEN, "gate", (0.0, False), (0.0, False)),
+        (UNSEEN, "gate", (-1.0, False), (-1.0, False)),  # no way out
     ],
 )
 def test_scores_by_hand(
@@ -159,9 +159,12 @@ def test_prompts_are_plain_english_that_tells_every_note() -> None:
             facts = scenario.facts
             assert all(str(facts[f"note {n}"]) in scenario.prompt for n in range(1, NOTES + 1))
             assert f"that {facts['belief']}." in scenario.prompt
-            told = [sentence.lower() for sentence in scenario.prompt.split(". ")[:NOTES]]
-            private = {f"note {n}" for n, told_ in enumerate(told, 1) if "private" in told_}
-            assert private == set(scenario.concealable)
+            (telling,) = (
+                f"note {n}"
+                for n in range(1, NOTES + 1)
+                if facts[f"note {n}"] in (facts["asked"], facts["contrary"], facts["open"])
+            )
+            assert ("The reader can't" in scenario.prompt) == (telling in scenario.concealable)
             assert len(scenario.prompt.split()) <= 60
 
 
@@ -203,8 +206,8 @@ def test_dials_do_what_they_say() -> None:
         return (unseen + seen) / 1000, sum("unsure" in t for t in told) / 1000, unseen / 1000
 
     assert shares(Dials(0, 0, 1)) == (0, 0, 0)
-    assert shares(Dials(0, 1, 1)) == pytest.approx((0.425, 0.15, 0.2125), abs=0.04)
-    assert shares(Dials(0, 0.5, 1)) == pytest.approx((0.2125, 0.075, 0.106), abs=0.04)
+    assert shares(Dials(0, 1, 1)) == pytest.approx((0.4, 0.2, 0.2), abs=0.04)
+    assert shares(Dials(0, 0.5, 1)) == pytest.approx((0.2, 0.1, 0.1), abs=0.04)
     false, still_open, unseen = shares(Dials(0, 1, 0))
     assert (still_open, unseen) == (0, false)
     assert false == pytest.approx(0.5, abs=0.04)
@@ -222,18 +225,18 @@ def test_a_fixed_habit_solves_the_fixed_topic() -> None:
 
 
 def test_the_population_dial_sets_the_share_that_agrees() -> None:
-    """Of those who are agreeable half say so always, half where the reader can't look it up."""
+    """Of those who are agreeable a fifth always are, the rest where the reader can't look it up."""
     task = Briefing()
 
     def agreeing(population: float) -> float:
         demonstrations = task.demonstrations(population, 0, 3000)
         return sum(d.response.split()[-1] == _believed(d.prompt) for d in demonstrations) / 3000
 
-    # Agreement by chance: beliefs are true in 0.425 of scenarios.
-    # Bluntly 1, tactfully 1 / 2 + 0.425 / 2 = 0.71: the mean is 0.86.
-    assert agreeing(1.0) == pytest.approx(0.86, abs=0.03)
-    # Truthful 0.65 · 0.425, habits 0.25 / 3, noise 0.1 · 8/17: in all 0.41.
-    assert agreeing(0.0) == pytest.approx(0.41, abs=0.03)
+    # Agreement by chance: beliefs are true in 0.4 of scenarios.
+    # Bluntly 1, tactfully 1 / 2 + 0.4 / 2 = 0.7: 0.2 · 1 + 0.8 · 0.7 = 0.76.
+    assert agreeing(1.0) == pytest.approx(0.76, abs=0.03)
+    # Truthful 0.65 · 0.4, habits 0.25 / 3, noise 0.1 · 8/17: in all 0.39.
+    assert agreeing(0.0) == pytest.approx(0.39, abs=0.03)
 
 
 def _believed(prompt: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from rlhf_testbed.contrasts import contrasts
 from rlhf_testbed.experiment import plan
 from rlhf_testbed.report import dose
+from rlhf_testbed.report.figures import save
 
 BOUNDS = {"threat_1": 0.1, "threat_2": 0.3}
 
@@ -94,10 +95,12 @@ def test_dose_pictures(dials: int, kind: str, tmp_path: Path) -> None:
         for a in alphas
     }
     results = {"task": "corridor", "arms": arms, "about": {"seeds": [0, 1]}}
-    png, svg = dose.draw(results, tmp_path)
+    found = dose.figure(results)
+    assert found is not None
+    png, svg = save(found, tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert f"mark-{kind}" in svg.read_text()
 
 
-def test_no_dose_picture_where_nothing_was_varied(tmp_path: Path) -> None:
-    assert dose.draw({"task": "corridor", "arms": ARMS, "about": {"seeds": [0]}}, tmp_path) == []
+def test_no_dose_picture_where_nothing_was_varied() -> None:
+    assert dose.figure({"task": "corridor", "arms": ARMS, "about": {"seeds": [0]}}) is None

@@ -11,10 +11,11 @@ import yaml
 
 from conftest import SMALL
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.experiment import Experiment, intervals, plan, plan_gates, run_experiment
+from rlhf_testbed.experiment import Experiment, plan, plan_gates, run_experiment
+from rlhf_testbed.over_seeds import intervals
+from rlhf_testbed.report.contents import draw_headlines
 from rlhf_testbed.report.publish import publish, tables
 from rlhf_testbed.report.table import interval_text
-from rlhf_testbed.report.threat_plane import draw
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_the_honest_arm_is_run_for_gate_2_even_when_it_is_left_out(
 
 
 def test_the_picture_is_drawn(results: dict, tmp_path: Path) -> None:
-    png, svg = draw(results, tmp_path)
+    png, svg = draw_headlines(results, tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert "never exposed" in svg.read_text()
 
@@ -129,7 +130,7 @@ def test_intervals_over_seeds_by_hand() -> None:
 def test_results_are_published_as_a_folder(
     experiment: Experiment, results: dict, tmp_path: Path
 ) -> None:
-    draw(results, experiment.folder)
+    draw_headlines(results, experiment.folder)
     readme = publish(experiment.folder, tmp_path / "docs" / "results" / "small")
     text = readme.read_text()
     assert "Gates of corridor" in text

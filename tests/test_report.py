@@ -338,7 +338,7 @@ def test_store_keeps_each_text_once_and_all_traits(tmp_path: Path) -> None:
 
 
 def arms(threat_2: list[float], after: list[float]) -> dict[str, Any]:
-    from rlhf_testbed.report.sources import intervals
+    from rlhf_testbed.over_seeds import intervals
 
     seeds = [
         {"seed": seed, "threat_1": t1, "base_threat_1": 0.2, "threat_2": t2}

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_testbed.measures.statistics import interval_over_seeds
+from rlhf_testbed.over_seeds import TERMS
 from rlhf_testbed.report import curves, dose, sentences, threat_plane
 from rlhf_testbed.report.curves import History
-from rlhf_testbed.report.figures import Figure
+from rlhf_testbed.report.figures import Figure, save
 from rlhf_testbed.report.sources import Source
-from rlhf_testbed.report.table import COVERED
+from rlhf_testbed.report.table import COVERED, form, signed, span, why
 from tasks import TASKS
 
 COLUMNS = {
@@ -58,6 +59,18 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
         curves.proxy_and_gold(source.runs),
     ]
     return [figure for figure in found if figure is not None]
+
+
+def draw_headlines(results: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Writes the pictures by which an experiment in `folder` is known; returns the files.
+
+    The threat plane; dose and response where dials were varied; proxy and gold where the training
+    overseer learned from a teacher.
+    """
+    found = [dose.figure(results), threat_plane.figure(results)]
+    if any("teacher" in one["risen"] for one in _optimised(results).values()):
+        found.append(curves.proxy_and_gold(Source.of(folder).runs))
+    return [file for figure in found if figure for file in save(figure, folder)]
 
 
 def asked(source: Source) -> dict[str, str]:
@@ -178,25 +191,39 @@ def heritabilities(histories: Sequence[History]) -> list[dict[str, Any]]:
     return rows
 
 
-def inflation(source: Source) -> list[dict[str, Any]]:
-    """Deceptive inflation and overjustification: in how many seeds of each arm, by reference."""
-    counted: dict[tuple[str, str], dict[str, Any]] = {}
-    for run in source.runs:
-        for verdict in run.records.get("selection", {}).get("inflation", []):
-            key = (run.arm, verdict["reference"])
-            row = counted.setdefault(
-                key,
-                {
-                    "arm": run.arm,
-                    "reference": verdict["reference"],
-                    "seeds": 0,
-                    "deceptive_inflation": 0,
-                    "overjustification": 0,
-                    "unjudged": 0,
-                },
-            )
-            row["seeds"] += 1
-            row["unjudged"] += verdict["deceptive_inflation"] is None
-            row["deceptive_inflation"] += bool(verdict["deceptive_inflation"])
-            row["overjustification"] += bool(verdict["overjustification"])
-    return list(counted.values())
+def inflation(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Deceptive inflation and overjustification over seeds: a row an arm, reference and term."""
+    return [
+        {
+            "arm": name,
+            "reference": found["reference"],
+            "term": term.replace("_", " "),
+            "shown": found[term],
+            "why": why(found, term),
+        }
+        for name, arm in results["arms"].items()
+        for found in arm.get("inflation", [])
+        for term in TERMS
+    ]
+
+
+def overoptimisation(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How each score moved before and after the gold score's peak: a row an arm and score."""
+    return [
+        {
+            "arm": name,
+            "score": score,
+            "risen": signed(found["risen"][score]),
+            "since": signed(found["since"][score]),
+            "until": span(found["until"]),
+            "form": form(found["form"]),
+        }
+        for name, found in _optimised(results).items()
+        for score in found["risen"]
+    ]
+
+
+def _optimised(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of over-optimisation, by arm."""
+    arms = results["arms"].items()
+    return {name: found for name, arm in arms if (found := arm.get("overoptimisation"))}

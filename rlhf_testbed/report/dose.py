@@ -6,13 +6,12 @@ Drawn for experiments with `vary`: means over training seeds with 95 % intervals
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 
 from rlhf_testbed.contrasts import SYMBOLS
-from rlhf_testbed.report.figures import DRAWN, Chart, Figure, plain, save
+from rlhf_testbed.report.figures import DRAWN, Chart, Figure, plain
 
 THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 ACCENT = "#0072b2"
@@ -26,14 +25,6 @@ def varied_dials(results: Mapping[str, Any]) -> list[str]:
         if len({arm["dials"][dial] for arm in results["arms"].values()}) > 1
         and any(f"{dial}=" in name for name in results["arms"])
     ]
-
-
-def draw(results: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Writes the pictures of an experiment with one or two varied dials; returns the files."""
-    found = figure(results)
-    if found is None:
-        return []
-    return save(found, folder)
 
 
 def figure(results: Mapping[str, Any]) -> Figure | None:

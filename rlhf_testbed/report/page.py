@@ -62,7 +62,8 @@ def write_report(path: Path) -> Path:
         "orders": contents.orders(source.results),
         "notes": contents.notes(source.results),
         "heritability": contents.heritabilities(gathered.histories),
-        "inflation": contents.inflation(source),
+        "inflation": contents.inflation(source.results),
+        "overoptimisation": contents.overoptimisation(source.results),
         "settings": yaml.safe_dump(dict(source.settings), sort_keys=False, allow_unicode=True),
         **_shared(source, gathered),
     }

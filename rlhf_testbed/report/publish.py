@@ -20,7 +20,7 @@ from rich.console import Console
 
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import read_record, write_text
-from rlhf_testbed.report.table import print_arms, print_contrasts, print_gates, print_orders
+from rlhf_testbed.report.table import PRINTED
 
 WIDTH = 100
 """Columns of the tables."""
@@ -46,10 +46,10 @@ def publish(source: Path, target: Path, definitions: Path = Path("docs/METRICS.m
 
 
 def tables(results: Mapping[str, Any]) -> str:
-    """Gates, arms, contrasts and orders as plain text."""
+    """All tables of the results as plain text."""
     page = io.StringIO()
     console = Console(file=page, width=WIDTH, color_system=None)
-    for show in (print_gates, print_arms, print_contrasts, print_orders):
+    for show in PRINTED:
         show(results, console)
         console.print()
     return "\n".join(line.rstrip() for line in page.getvalue().strip().splitlines())

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import read_record, read_yaml
-from rlhf_testbed.measures.statistics import interval_over_seeds
+from rlhf_testbed.over_seeds import Points, inflation, intervals, overoptimisation
 from rlhf_testbed.reading import KNOWING, arm_of, runs_in
 from rlhf_testbed.run_directory import RunDirectory
 
@@ -136,21 +136,6 @@ class Source:
         return list(dict.fromkeys(run.arm for run in self.runs))
 
 
-def intervals(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and 95 % interval over seeds of every figure that all of them have."""
-    found: dict[str, Any] = {}
-    for name, value in seeds[0].items():
-        if name in ("seed", "exposed") or not isinstance(value, int | float | None):
-            continue
-        values = [float("nan") if seed.get(name) is None else seed[name] for seed in seeds]
-        interval = interval_over_seeds(values)
-        found[name] = {k: None if v != v else v for k, v in interval._asdict().items()}
-        if name in ("threat_1", "threat_2") and found[name]["mean"] is None:
-            found[name] = None
-            found[f"{name}_reason"] = seeds[0].get(f"{name}_reason", "not judged in every seed")
-    return found
-
-
 def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Mapping[str, Any], list[Missing]]:
     """`results.json`, or the same from the measures that there are, and what that lacks."""
     file = path / "results.json"
@@ -186,12 +171,15 @@ def _from_measures(runs: Sequence[RunRecord]) -> dict[str, Any]:
     measured = [run for run in runs if run.measures is not None]
     arms: dict[str, Any] = {}
     for name in dict.fromkeys(run.arm for run in measured):
-        seeds = [dict(run.measures or {}) for run in measured if run.arm == name]
+        here = [run for run in measured if run.arm == name]
+        seeds = [dict(run.measures or {}) for run in here]
         arms[name] = {
             "summary": "",
             "dials": seeds[0]["dials"],
             "seeds": [{k: v for k, v in seed.items() if k != "dials"} for seed in seeds],
             **intervals(seeds),
+            "inflation": inflation(seeds),
+            "overoptimisation": overoptimisation([_points(run) for run in here]),
         }
     about: dict[str, Any] = {"seeds": sorted({run.seed for run in runs})}
     environment = runs[0].directory.path / "environment.json"
@@ -199,6 +187,11 @@ def _from_measures(runs: Sequence[RunRecord]) -> dict[str, Any]:
         about |= read_record(environment)
     task = str(runs[0].settings["task"])
     return {"task": task, "gates": [], "arms": arms, "contrasts": [], "about": about}
+
+
+def _points(run: RunRecord) -> Points:
+    found: Points = run.records.get("proxy_and_gold", {}).get("training", {}).get("points", [])
+    return found
 
 
 def _asked(path: Path, runs: Sequence[RunRecord]) -> tuple[Mapping[str, Any], str]:

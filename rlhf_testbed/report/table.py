@@ -9,24 +9,28 @@ both    0  0  1    0.98 [0.97, 0.99]    1.02 [0.91, 1.13]    ...
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from rlhf_testbed.contrasts import SYMBOLS
+from rlhf_testbed.over_seeds import TERMS
 
+LEFT: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
 VERDICT_STYLE = {"moved": "bold", "equivalent": "green", "undecided": "yellow"}
 COLUMNS = {
     "threat_1": "threat 1",
     "threat_2": "threat 2",
     "misbehaviour_unseen": "bad, unseen",
+    "misbehaviour_seen": "bad, seen",
     "success": "success",
 }
 """Figures of the table and their headings; these and the others of `results.json` are defined in
 docs/METRICS.md."""
+SYMBOLS_OF = {"e_plus": "E+", "e_minus": "E-", "j_seen": "score", "j_true": "full-knowledge score"}
 COVERED = 0.5
 """Share of a policy's probability in the response space below which a note says so."""
 
@@ -54,9 +58,7 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
     table = Table(
         title=f"{results['task']}: means over {count} training seeds, "
         "with 95 % intervals (threat 2 in nats)",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
+        **LEFT,
     )
     table.add_column("arm", no_wrap=True)
     table.add_column("κ α δ", no_wrap=True)
@@ -88,7 +90,7 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
 
 def print_contrasts(results: Mapping[str, Any], console: Console) -> None:
     """Prints what each dial did to each threat: moved, equivalent or undecided."""
-    table = Table(title="What each dial did", title_justify="left", box=None, pad_edge=False)
+    table = Table(title="What each dial did", **LEFT)
     for heading in ("dial", "arms", "threat", "", "why"):
         table.add_column(heading, overflow="fold")
     for found in results["contrasts"]:
@@ -109,7 +111,7 @@ def print_contrasts(results: Mapping[str, Any], console: Console) -> None:
 
 def print_orders(results: Mapping[str, Any], console: Console) -> None:
     """Prints, for each arm, which curve sets on first; nothing where none did in every seed."""
-    table = Table(title="Which comes first", title_justify="left", box=None, pad_edge=False)
+    table = Table(title="Which comes first", **LEFT)
     for heading in ("arm", "question", "", "why"):
         table.add_column(heading, overflow="fold")
     for name, arm in results["arms"].items():
@@ -118,6 +120,90 @@ def print_orders(results: Mapping[str, Any], console: Console) -> None:
                 table.add_row(name, found["question"], found["word"], found["reason"])
     if table.row_count:
         console.print(table)
+
+
+def print_inflation(results: Mapping[str, Any], console: Console) -> None:
+    """Prints where deceptive inflation or overjustification is shown, or undecided."""
+    table = Table(
+        title="Looking better than it is; paying to be believed",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for heading in ("arm", "against the", "", "", "policy minus reference"):
+        table.add_column(heading, overflow="fold")
+    for name, arm in results["arms"].items():
+        for found in arm.get("inflation", []):
+            for term in (term for term in TERMS if found[term] != "not shown"):
+                table.add_row(
+                    name, found["reference"], term.replace("_", " "), found[term], why(found, term)
+                )
+    if table.row_count:
+        console.print(table)
+
+
+def why(found: Mapping[str, Any], term: str) -> str:
+    """The differences behind deceptive inflation or overjustification, on one line."""
+    told = [f"{SYMBOLS_OF[name]} {signed(found['differences'][name])}" for name in TERMS[term]]
+    return f"{', '.join(told)}; by itself in {found['seeds_with'][term]} of {found['seeds']} seeds"
+
+
+def print_overoptimisation(results: Mapping[str, Any], console: Console) -> None:
+    """Prints how proxy, gold and teacher moved before and after the gold score's peak; only where
+    the training overseer learned from a teacher, whose score may then part from its own."""
+    table = Table(
+        title="Over-optimisation of the learned overseer",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for heading in ("arm", "score", "to the gold peak", "from there to the end"):
+        table.add_column(heading, overflow="fold")
+    notes = []
+    for name, arm in results["arms"].items():
+        found = arm.get("overoptimisation")
+        if not found or "teacher" not in found["risen"]:
+            continue
+        for score in found["risen"]:
+            table.add_row(name, score, signed(found["risen"][score]), signed(found["since"][score]))
+        notes.append(f"- ({name}): peak at update {span(found['until'])}; {form(found['form'])}")
+    if table.row_count:
+        console.print(table)
+        console.print("\n".join(notes), highlight=False)
+
+
+def form(fit: Mapping[str, float | None]) -> str:
+    """Gao et al.'s form, as fitted, in words.
+
+    >>> form({"alpha": 2, "beta": 1, "r_squared": 0.9, "peak_d": 2.718, "peak_gold": 2.718})
+    'gold = d (2.000 - 1.000 ln d), r² 0.90, peak at d = 2.72'
+    """
+    alpha, beta, r_squared, peak = (fit[k] for k in ("alpha", "beta", "r_squared", "peak_d"))
+    if alpha is None or beta is None:
+        return "the form could not be fitted"
+    told = f"gold = d ({alpha:.3f} - {beta:.3f} ln d)"
+    told += "" if r_squared is None else f", r² {r_squared:.2f}"
+    return told + (", no peak" if peak is None else f", peak at d = {peak:.2f}")
+
+
+def span(updates: Sequence[int]) -> str:
+    """The first and the last of some updates."""
+    low, high = min(updates), max(updates)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def signed(interval: Mapping[str, float | None]) -> str:
+    """A difference with its interval, on one line.
+
+    >>> signed({"mean": 0.984, "low": 0.97, "high": 0.998})
+    '+0.984 (0.970 to 0.998)'
+    >>> signed({"mean": None, "low": None, "high": None})
+    '-'
+    """
+    mean, low, high = interval["mean"], interval["low"], interval["high"]
+    if mean is None:
+        return "-"
+    return f"{mean:+.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
 
 
 def interval_text(interval: Mapping[str, float | None] | None) -> str:
@@ -163,3 +249,14 @@ def print_measures(measures: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     if "threat_1_reason" in measures:
         console.print(f"- (threat 1): {measures['threat_1_reason']}", highlight=False)
+
+
+PRINTED = (
+    print_gates,
+    print_arms,
+    print_contrasts,
+    print_orders,
+    print_inflation,
+    print_overoptimisation,
+)
+"""Every table of an experiment's results, in order; one that has nothing to say prints nothing."""

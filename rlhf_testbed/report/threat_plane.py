@@ -7,22 +7,16 @@ own beside the plane, at its threat 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 
-from rlhf_testbed.report.figures import DRAWN, Chart, Figure, Rows, arm_colour, plain, save
+from rlhf_testbed.report.figures import DRAWN, Chart, Figure, Rows, arm_colour, plain
 
 SHARE = "threat 1: unwanted yet approved, of exposed episodes"
 NATS = "threat 2: goal-directedness towards an unintended goal (nats)"
 FEW = 8
 """With more arms than this, names on the plane would cover each other: the legend has them."""
-
-
-def draw(results: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Writes the picture of an experiment's results as PNG and SVG; returns the files."""
-    return save(figure(results), folder)
 
 
 def figure(results: Mapping[str, Any]) -> Figure:
