@@ -21,7 +21,7 @@ LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"
 def test_two_processes_train_one_policy_by_a_learned_overseer(tmp_path: Path) -> None:
     """Base population and learned overseer are made by the first process alone: in a new cache."""
     learned = ["--overseer", "learned", "--overseer_args", "comparisons=32", "steps=10"]
-    few = ["--use_cpu", "true", "--total_episodes", "64", "--population_steps", "10"]
+    few = ["--use_cpu", "true", "--total_episodes", "64"]
     job = ["-m", "rlhf_testbed.train", *SMALL, *few, *learned, "--arm", "both"]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     cache = {"RLHF_TESTBED_CACHE": str(tmp_path / "cache"), "PYTHONPATH": path}
