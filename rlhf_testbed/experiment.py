@@ -201,7 +201,7 @@ def file_static_gates(watcher: Watcher, arguments: Sequence[str], file: Path) ->
     quiet()
     run = parse_run(arguments)
     language = load_population(population_folder(run))
-    with faults_told(GATES, run.task):
+    with faults_told(run.task.name, run.task):
         write_json(file, as_json(static_gates(run.task, language, watcher)))
 
 

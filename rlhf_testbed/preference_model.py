@@ -78,6 +78,11 @@ def learn(
     `language` writes the responses, to `scenarios`. Raises `UsageError` where there is too little
     to learn from.
     """
+    if len(scenarios) < 2:
+        raise UsageError(
+            f"overseer learned: train_scenarios = {len(scenarios)} leaves nothing to learn from once "
+            "some are held out (at least 2)"
+        )
     order = random.Random(seed).sample(list(scenarios), len(scenarios))
     held_out = max(1, round(HELD_OUT_SHARE * len(order)))
     made = compare(overseer, language, order[held_out:], overseer.comparisons, seed)
