@@ -146,9 +146,7 @@ def test_too_little_to_learn_from_is_refused() -> None:
         refuse_too_few(_compared(*nothing) * 16)
     refuse_too_few(_compared(best, nothing[0]) * 16)
     idle = small_language(TASK.responses, 0)
-    with pytest.raises(
-        UsageError, match="learned: train_scenarios = 1 leaves nothing to learn fro"
-    ):
+    with pytest.raises(UsageError, match="learned: train_scenarios = 1 is too few, as"):
         learn(Learned(TASK, Sight(0.0)), idle, [scenario], 0, RunDirectory(Path("x")), print)
 
 
