@@ -80,8 +80,8 @@ def learn(
     """
     if len(scenarios) < 2:
         raise UsageError(
-            f"overseer learned: train_scenarios = {len(scenarios)} is too few, as some are held out "
-            "(at least 2)"
+            f"overseer learned: train_scenarios = {len(scenarios)} is too few, as some are held "
+            "out (at least 2)"
         )
     order = random.Random(seed).sample(list(scenarios), len(scenarios))
     held_out = max(1, round(HELD_OUT_SHARE * len(order)))
