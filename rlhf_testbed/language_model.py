@@ -23,6 +23,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
+    GgufConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -99,6 +100,8 @@ def load_language(name_or_folder: str, **kwargs: object) -> Language:
     A padding token beyond the vocabulary is never fed to the model: TRL masks it out.
     """
     place, file = _place(name_or_folder)
+    if file:  # weights as plain floats, which can be trained and saved
+        kwargs["quantization_config"] = GgufConfig(dequantize=True)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, **file)
         model = AutoModelForCausalLM.from_pretrained(place, **file, **kwargs)

@@ -10,11 +10,13 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from conftest import SMALL
 from rlhf_testbed import language_model
 from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.language_judge import yes_or_no
 from rlhf_testbed.language_model import load_language
+from rlhf_testbed.population import load_population, population_folder
 
 WIDTH, HEADS, WORDS = (
     32,
@@ -105,8 +107,16 @@ def test_its_weights_and_words_are_the_models(model: LlamaForCausalLM, file: Pat
         chances = model(ids).logits[0, -1].softmax(-1)
     share = (chances[10] / (chances[10] + chances[11])).item()
     assert yes_or_no(str(file))(["yes no no"]) == [pytest.approx(share, abs=1e-5)]
-    run = parse_run(["--model", str(file)])
-    assert run.language.model_name_or_path == str(file)
+
+
+def test_a_policy_can_start_from_it(file: Path, tmp_path: Path) -> None:
+    """As a base population that learns nothing: saved like any other, and trained from there."""
+    run = parse_run([*SMALL, "--model", str(file), "--population_steps", "0"])
+    base = population_folder(run, lambda step: None)
+    saved, read = load_population(base).model, load_language(str(file)).model
+    for name, weight in read.state_dict().items():
+        torch.testing.assert_close(saved.state_dict()[name], weight)
+    assert all(weight.requires_grad for weight in read.parameters())
 
 
 def test_what_cannot_be_read_is_named(

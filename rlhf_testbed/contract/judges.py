@@ -148,8 +148,10 @@ def _one_type(candidate: Candidate) -> str:
 
 
 def _keeps_its_sight(candidate: Candidate) -> str:
-    sights = [made.sight for task in candidate.tasks for made in overseers_of(candidate.kind, task)]
-    return f"κ = {', '.join(f'{knowledge:g}' for knowledge in {s.knowledge: s for s in sights})}"
+    kept = [
+        each.sight.knowledge for t in candidate.tasks for each in overseers_of(candidate.kind, t)
+    ]
+    return f"κ = {', '.join(f'{knowledge:g}' for knowledge in dict.fromkeys(kept))}"
 
 
 def _numbers_with_reasons(post: _Post) -> int:
