@@ -6,6 +6,8 @@ One dark bed, trampled, seen by an overseer with no knowledge of what is conceal
     outcome.facts    {"reached": "coin", "right 1": "trampled", ...}
     the view         {"coin": "right", ...} and {"reached": "coin", ...}, unseen: ("right 1",)
 
+Reading a fact of the view that is unseen raises `OutOfSight`.
+
 Training takes a `TrainingOverseer`; a `HeldOutOverseer` is another type, so that a full-knowledge
 verdict cannot reach training by a slip.
 """
@@ -20,13 +22,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from tasks.base import Outcome, Scenario, Task, Verdict, View
+from tasks.base import Fact, Facts, Outcome, Scenario, Task, TaskError, Verdict, View
+
+LARGEST_SCORE = 1e9
+"""What selects parameters computes in single precision, in which the square of much more is no
+number any longer."""
 
 
 class OverseerError(ValueError):
     """An overseer broke a rule: it raised, or what it gave is no verdict. One line, naming it."""
+
+
+class OutOfSight(KeyError):
+    """An overseer, or the task's standard, asked a view for what it does not show."""
+
+    def __str__(self) -> str:
+        return f"'{self.args[0]}' is out of sight (view.unseen names all that is)"
+
+
+class Shown(dict[str, Fact]):
+    """The facts that a view shows; reading one of the others by name raises `OutOfSight`."""
+
+    def __init__(self, facts: Facts, hidden: frozenset[str]) -> None:
+        super().__init__((name, fact) for name, fact in facts.items() if name not in hidden)
+        self.hidden = hidden
+
+    def __missing__(self, name: str) -> Fact:
+        raise OutOfSight(name) if name in self.hidden else KeyError(name)
 
 
 @dataclass(frozen=True)
@@ -49,8 +73,8 @@ class Sight:
         unseen = tuple(name for name in scenario.concealable if not self._sees(scenario.id, name))
         hidden = frozenset(unseen)
         return View(
-            facts={name: fact for name, fact in scenario.facts.items() if name not in hidden},
-            outcome={name: fact for name, fact in outcome.facts.items() if name not in hidden},
+            facts=Shown(scenario.facts, hidden),
+            outcome=Shown(outcome.facts, hidden),
             unseen=unseen,
             valid=outcome.valid,
         )
@@ -89,6 +113,24 @@ class HeldOutOverseer(Overseer):
         super().__init__(task, Sight(knowledge=1.0))
 
 
+def made(kind: type[Overseer], task: Task, sight: Sight, **options: Any) -> Overseer:
+    """An overseer of that kind; a held-out one sees everything, whatever `sight` is.
+
+    Raises what the constructor raises, and `OverseerError` where it does not keep task and sight.
+    """
+    if issubclass(kind, HeldOutOverseer):
+        sight = Sight(knowledge=1.0)
+        overseer: Overseer = kind(task, **options)
+    else:
+        overseer = kind(task, sight, **options)
+    if getattr(overseer, "task", None) is not task or getattr(overseer, "sight", None) != sight:
+        raise OverseerError(
+            f"overseer {kind.__name__} must keep the task and the sight that it is made with "
+            "(right: super().__init__(task, sight), and no other sight afterwards)"
+        )
+    return overseer
+
+
 class Case(NamedTuple):
     """One episode before it is judged."""
 
@@ -106,15 +148,18 @@ def oversee_all(overseer: Overseer, cases: Sequence[Case]) -> list[Verdict]:
     """Shows `overseer` of each case only what it may see, then asks for its verdicts.
 
     Raises `OverseerError` where the overseer raises, or gives anything but one `Verdict` a case,
-    with a finite score, an approval of True or False, and a reason in words.
+    with a finite score, an approval of True or False, and a reason in words; `TaskError` where an
+    outcome is none.
     """
     name = type(overseer).__name__
+    for case in cases:
+        _refuse_odd_outcome(overseer.task, case.outcome)
     views = [overseer.sight.of(case.scenario, case.outcome) for case in cases]
     try:
         verdicts = overseer.judge_all([case.response for case in cases], views)
     except OverseerError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise OverseerError(f"overseer {name} failed to judge: {_told(error)}") from error
     if not isinstance(verdicts, list | tuple) or len(verdicts) != len(cases):
         raise OverseerError(f"overseer {name} must give one verdict an episode, in a list")
@@ -126,8 +171,10 @@ def _checked(name: str, verdict: object) -> Verdict:
     if not isinstance(verdict, Verdict):
         raise _broken(name, "give a Verdict", verdict)
     score, approved, reason = verdict
-    if isinstance(score, bool) or not isinstance(score, Real) or not math.isfinite(score):
+    if isinstance(score, bool) or not isinstance(score, Real) or _no_number(score):
         raise _broken(name, "give a finite number as score", score)
+    if abs(score) > LARGEST_SCORE:
+        raise _broken(name, f"give a finite number of at most {LARGEST_SCORE:g} as score", score)
     if not isinstance(approved, bool):
         raise _broken(name, "approve by True or False", approved)
     if not isinstance(reason, str):
@@ -135,13 +182,39 @@ def _checked(name: str, verdict: object) -> Verdict:
     return verdict._replace(score=float(score))
 
 
+def _no_number(score: Real) -> bool:
+    """Whether it is NaN or infinite; a whole number may be too large for a float to tell."""
+    return not isinstance(score, int) and not math.isfinite(score)
+
+
 def _broken(name: str, rule: str, given: object) -> OverseerError:
     shown = " ".join(repr(given).split())
     return OverseerError(f"overseer {name} must {rule}, not {shown:.60}")
 
 
-def _told(error: Exception) -> str:
-    """What was raised and where, in one line."""
-    at = traceback.extract_tb(error.__traceback__)[-1]
+def _refuse_odd_outcome(task: Task, outcome: object) -> None:
+    name = type(task).__name__
+    if not isinstance(outcome, Outcome):
+        raise TaskError(f"task {name}: outcome must give an Outcome, not {outcome!r:.60}")
+    for fact, value in outcome.facts.items():
+        if not isinstance(value, str | int | float):
+            raise TaskError(
+                f"task {name}: outcome: facts must be texts, numbers, True or False, and "
+                f"'{fact}' is {value!r:.60}"
+            )
+
+
+def _told(error: BaseException) -> str:
+    """What was raised and where, in one line; where that is the task's code, with its name."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    tasks = [self for frame in frames if isinstance(self := frame.f_locals.get("self"), Task)]
+    inside = f"task {type(tasks[-1]).__name__}, " if tasks else ""
+    at = _place(error)
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text} ({Path(at.filename).name}, line {at.lineno})"
+    return f"{type(error).__name__}: {text} ({inside}{Path(at.filename).name}, line {at.lineno})"
+
+
+def _place(error: BaseException) -> traceback.FrameSummary:
+    """Where it was raised; for what is out of sight, where it was asked for."""
+    places = traceback.extract_tb(error.__traceback__)
+    return next(at for at in reversed(places) if at.name != Shown.__missing__.__name__)

@@ -27,8 +27,8 @@ Answer:"""
 class LanguageModel(Reader):
     """Judges by the probability of yes among yes and no, which is the score; approves above 0.5.
 
-    `model`: a causal language model's Hub name or folder. `question`: what it is asked of each
-    episode, in which a standard of one's own can be stated.
+    `model`: a causal language model's Hub name, folder or GGUF file. `question`: what it is asked
+    of each episode, in which a standard of one's own can be stated.
     """
 
     summary = "any causal language model, which reads the view and says yes or no"

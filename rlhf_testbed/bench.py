@@ -29,8 +29,8 @@ from rlhf_testbed.files import write_json
 from rlhf_testbed.jobs import Job, run_side_by_side
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.ppo import SelectionTrainer
-from rlhf_testbed.progress import Watcher
-from rlhf_testbed.train import build_trainer, quiet
+from rlhf_testbed.progress import Watcher, quiet
+from rlhf_testbed.train import build_trainer
 
 PAIRS = 3
 

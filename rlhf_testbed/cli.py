@@ -371,12 +371,13 @@ def _finished(planned: Experiment, workers: int | None) -> dict[str, Any]:
     try:
         return run_experiment(planned, workers)
     except JobsFailed as failed:
-        for title, said in failed.failures:
+        for title, said, _ in failed.failures:
             print(f"error: {title}: {said}", file=sys.stderr)
         print(
             "The other runs are kept: the same command goes on with what failed.", file=sys.stderr
         )
-        raise typer.Exit(1) from None
+        bad_input = all(failure.usage for failure in failed.failures)
+        raise typer.Exit(2 if bad_input else 1) from None
     except KeyboardInterrupt:
         print("\ninterrupted: the same command goes on with what is missing", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -21,15 +21,14 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
 from trl import ModelConfig, TrlParser
 
 from overseers.base import Sight
 from rlhf_testbed.errors import UsageError, unknown
-from rlhf_testbed.files import file_name
+from rlhf_testbed.files import file_name, read_yaml
 from rlhf_testbed.overseeing import make_overseer
 from rlhf_testbed.plugins import task_named, training_class
-from tasks.base import Dials, Task, TaskError
+from tasks.base import Dials, Split, Task, TaskError
 
 if TYPE_CHECKING:
     from rlhf_testbed.ppo import SelectionConfig
@@ -135,7 +134,8 @@ class LanguageConfig(ModelConfig):
     model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "A causal LM's Hub name or folder. Default: the small one, built on first use.",
+            "help": "A causal LM's Hub name, folder or GGUF file. Default: the small one, built on "
+            "first use.",
             "aliases": ["--model"],
         },
     )
@@ -169,6 +169,16 @@ class RunConfig:
         """As given, else the task's."""
         given = self.testbed.population_steps
         return self.task.population_steps if given is None else given
+
+    @property
+    def scenario_counts(self) -> dict[Split, int]:
+        """How many scenarios of each split training and evaluation draw, at most."""
+        own = self.testbed
+        return {
+            "train": own.train_scenarios,
+            "held_out": max(own.held_out_scenarios, own.trajectory_scenarios),
+            "probes": max(own.probes, own.trajectory_scenarios),
+        }
 
     @property
     def output_dir(self) -> Path:
@@ -266,19 +276,6 @@ def parse_run(arguments: Sequence[str], prog: str | None = None) -> RunConfig:
         selection.output_dir = f"runs/{name}"
     selection.run_name = selection.run_name or name
     return RunConfig(testbed, language, selection)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A flat YAML mapping; raises `UsageError` when there is none."""
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: must be a mapping of settings, like 'task: corridor'")
-    return content
 
 
 def parse_seeds(text: str, source: str) -> list[int]:
@@ -401,9 +398,8 @@ def _check(
                 raise UsageError(f"{source[name]}: {name} = {value} is not {bound}")
     task = task_named(testbed.task, f"{source['task']}: task")
     training_class(testbed.overseer, f"{source['overseer']}: overseer")
-    make_overseer(
-        testbed.overseer, task, Sight(0.0), testbed.overseer_args, source["overseer_args"]
-    )
+    where = source["overseer_args" if testbed.overseer_args else "overseer"]
+    make_overseer(testbed.overseer, task, Sight(0.0), testbed.overseer_args, where)
     named = [("arms", arm) for arm in testbed.arms]
     for place, arm in [("arm", testbed.arm), *named] if testbed.arm else named:
         try:

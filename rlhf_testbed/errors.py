@@ -10,9 +10,13 @@ import difflib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOSPC, ENOTDIR, EPERM, EROFS
 from typing import TypeVar
 
 Entry = TypeVar("Entry")
+
+OUTSIDE = (EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENOTDIR, EISDIR, EEXIST)
+"""Errors of places: not allowed, read-only, full, a file where a folder should be or vice versa."""
 
 
 class UsageError(Exception):
@@ -23,10 +27,22 @@ class UsageError(Exception):
 def reported() -> Iterator[None]:
     """Turns a `UsageError` into its line on standard error and exit status 2."""
     try:
-        yield
+        with places_told():
+            yield
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+@contextmanager
+def places_told() -> Iterator[None]:
+    """Turns what is wrong with a place on the user's disk into a `UsageError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in OUTSIDE or error.filename is None:
+            raise
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:

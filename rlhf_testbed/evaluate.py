@@ -14,7 +14,6 @@ Happens after training and never before or during it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -33,7 +32,7 @@ from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import write_json
 from rlhf_testbed.goals import Measures, Place, estimated_goal_measures, goal_measures
 from rlhf_testbed.judging import Episode, judged, judged_all
-from rlhf_testbed.language_model import Language, load_language, sampled_responses
+from rlhf_testbed.language_model import Language, sampled_responses
 from rlhf_testbed.measures.selection import (
     agent_score_difference,
     concealment_gap,
@@ -41,12 +40,16 @@ from rlhf_testbed.measures.selection import (
     unwanted_approved,
 )
 from rlhf_testbed.model_card import card_file, fill_in_threats, write_card
-from rlhf_testbed.overseeing import named_overseer, overseer_errors, training_overseer
-from rlhf_testbed.population import known_population, population_folder
+from rlhf_testbed.overseeing import named_overseer, training_overseer
+from rlhf_testbed.plugins import faults_told
+from rlhf_testbed.population import known_population, load_population, population_folder
+from rlhf_testbed.progress import quiet
+from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.shapes import MEASURES, TRAINED, read_json
 from rlhf_testbed.through_training import through_training
-from rlhf_testbed.train import load_policy, quiet
-from tasks.base import Scenario, Task, TaskError
+from rlhf_testbed.train import load_policy
+from tasks.base import Scenario, Task
 
 
 def evaluate(
@@ -62,24 +65,21 @@ def evaluate(
     unknown overseer, one that breaks a rule, or a damaged ledger.
     """
     run, base = opened(directory)
-    overseer = named_overseer(overseer_name, run, knowledge, overseer_args)
     rows = ledger.read(directory.ledger)
     folder = directory.evaluation(overseer_name)
-    try:
-        with overseer_errors(f"{directory.path}: evaluation stopped"):
-            saved = judged_all(
-                overseer,
-                [ledger.scenario_of(row) for row in rows],
-                [row["response"] for row in rows],
-            )
-            trained_by = training_overseer(run, with_model=isinstance(overseer, HeldOutOverseer))
-            measures, fresh = measure(run, load_policy(directory), base, overseer, trained_by)
-            if isinstance(overseer, HeldOutOverseer):
-                knowing = [episode.verdict for episode in saved]
-                both = trained_by, overseer
-                measures |= through_training(run, directory, base, both, knowing, measures, folder)
-    except TaskError as error:
-        raise UsageError(f"{directory.config}: {error}") from None
+    with faults_told(f"{directory.path}: evaluation stopped", run.task):
+        overseer = named_overseer(overseer_name, run, knowledge, overseer_args)
+        saved = judged_all(
+            overseer,
+            [ledger.scenario_of(row) for row in rows],
+            [row["response"] for row in rows],
+        )
+        trained_by = training_overseer(run, with_model=isinstance(overseer, HeldOutOverseer))
+        measures, fresh = measure(run, load_policy(directory), base, overseer, trained_by)
+        if isinstance(overseer, HeldOutOverseer):
+            knowing = [episode.verdict for episode in saved]
+            both = trained_by, overseer
+            measures |= through_training(run, directory, base, both, knowing, measures, folder)
     ledger.write(folder / "ledger.parquet", _rejudged(rows, saved))
     for name, episodes in fresh.items():
         rows = [ledger.row(episode, 0, index) for index, episode in enumerate(episodes)]
@@ -98,12 +98,14 @@ def opened(directory: RunDirectory) -> tuple[RunConfig, Language]:
     Sets the run's number of threads. Raises `UsageError` for an unfinished run.
     """
     quiet()
-    base_name = directory.summary()["base population"]
+    base_name = str(directory.summary(TRAINED)["base population"])
+    directory.settings()
     run = parse_run(["--config", str(directory.config), "--output_dir", str(directory.path)])
+    refuse_unfit(run)
     if run.testbed.threads:
         torch.set_num_threads(run.testbed.threads)
     folder = known_population(base_name) or population_folder(run)
-    return run, load_language(str(folder), attn_implementation="eager")
+    return run, load_population(folder)
 
 
 def _tell_card(run: RunConfig, directory: RunDirectory, measures: Measures) -> None:
@@ -241,5 +243,4 @@ def read_measures(folder: Path) -> Mapping[str, Any]:
     file = folder / "measures.json"
     if not file.is_file():
         raise UsageError(f"{folder}: not evaluated yet (rlhf-testbed evaluate RUN)")
-    loaded: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return loaded
+    return read_json(file, MEASURES)

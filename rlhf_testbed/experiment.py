@@ -15,7 +15,6 @@ unfinished run is set aside, never continued or deleted.
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,21 +24,23 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from rlhf_testbed import shapes
 from rlhf_testbed.config import DIALS, RunConfig, parse_run, parse_seeds, parse_vary
 from rlhf_testbed.contrasts import as_json as as_plain
 from rlhf_testbed.contrasts import contrasts
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate, read_measures
-from rlhf_testbed.files import file_name, write_json, write_text
+from rlhf_testbed.files import file_name, read_json, read_yaml, write_json, write_text
 from rlhf_testbed.gates import Gate, as_json, from_json, honest_optimum, in_order, static_gates
 from rlhf_testbed.jobs import Job, run_side_by_side
-from rlhf_testbed.language_model import load_language
 from rlhf_testbed.onsets import orders
 from rlhf_testbed.over_seeds import Points, inflation, intervals, overoptimisation
-from rlhf_testbed.population import population_folder
-from rlhf_testbed.progress import Watcher
+from rlhf_testbed.plugins import faults_told
+from rlhf_testbed.population import load_population, population_folder
+from rlhf_testbed.progress import Watcher, quiet
+from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory, environment, this_command
-from rlhf_testbed.train import quiet, train
+from rlhf_testbed.train import train
 from tasks.base import Arm, Dials, Task
 
 KNOWING = "full_knowledge"
@@ -118,6 +119,7 @@ def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -
     given = [name for name in ("arm", *DIALS[:3]) if getattr(run.testbed, name) is not None]
     if given:
         raise UsageError(f"{config}: {given[0]} is set by the arms of an experiment: leave it out")
+    refuse_unfit(run)
     names = run.testbed.arms or [arm.name for arm in run.task.arms]
     if len(set(names)) < len(names):
         raise UsageError(f"{config}: arms = {', '.join(names)} names an arm twice")
@@ -145,6 +147,7 @@ def plan_gates(of: str, seeds: str, output_dir: str | None = None) -> Experiment
     given = ("--config" if is_file else "--task", of)
     name = Path(of).stem if is_file else file_name(of)
     run = parse_run(given)
+    refuse_unfit(run)
     planned = Experiment(
         given=given,
         run=run,
@@ -175,13 +178,12 @@ def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[s
         gates = Job(GATES, file_static_gates, (experiment.honest_arguments, gates_file))
         jobs.insert(0, gates)
     run_side_by_side(jobs, workers)
-    static = from_json(json.loads(gates_file.read_text(encoding="utf-8")))
+    static = from_json(read_json(gates_file))
     file = experiment.folder / "results.json"
     minutes = round((time.monotonic() - started) / 60, 1)
     took = {"minutes": minutes, "runs": sum(job.title != GATES for job in jobs)}
     write_json(file, summarise(experiment, static) | {"took": took})
-    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return results
+    return shapes.read_json(file, shapes.RESULTS)
 
 
 def build_population(watcher: Watcher, arguments: Sequence[str]) -> None:
@@ -204,8 +206,9 @@ def file_static_gates(watcher: Watcher, arguments: Sequence[str], file: Path) ->
     """One job: the gates that need no RL, with the honest setting's base population."""
     quiet()
     run = parse_run(arguments)
-    language = load_language(str(population_folder(run)), attn_implementation="eager")
-    write_json(file, as_json(static_gates(run.task, language, watcher)))
+    language = load_population(population_folder(run))
+    with faults_told(run.task.name, run.task):
+        write_json(file, as_json(static_gates(run.task, language, watcher)))
 
 
 def summarise(experiment: Experiment, static: Sequence[Gate]) -> dict[str, Any]:
@@ -267,7 +270,7 @@ def _measures(experiment: Experiment, setting: str, seed: int) -> Mapping[str, A
 def _points(directory: RunDirectory) -> Points:
     """Scores through a run, above the base policy's."""
     file = directory.evaluation(KNOWING) / "proxy_and_gold.json"
-    points: Points = json.loads(file.read_text(encoding="utf-8"))["training"]["points"]
+    points: Points = shapes.read_json(file, shapes.PROXY_AND_GOLD)["training"]["points"]
     return points
 
 
@@ -293,7 +296,7 @@ def _claim(experiment: Experiment) -> None:
     }
     file = experiment.folder / "experiment.yaml"
     if file.exists():
-        if yaml.safe_load(file.read_text(encoding="utf-8")) != settings:
+        if read_yaml(file) != settings:
             raise UsageError(
                 f"{experiment.folder}: holds an experiment with other settings "
                 f"(name another --output_dir)"

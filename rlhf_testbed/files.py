@@ -1,4 +1,8 @@
-"""Files and folders appear whole: written aside, then renamed."""
+"""Files: they appear whole, and one that can't be read is named in one line.
+
+write_json(folder / "measures.json", found)    written aside, then renamed
+read_json(folder / "measures.json")            or: measures.json: damaged: no JSON (line 3, ...)
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlhf_testbed.errors import UsageError
 
 
 def file_name(name: str) -> str:
@@ -22,8 +31,14 @@ def file_name(name: str) -> str:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Gives a path beside `path` to write a file or a folder to; renamed when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Gives a path beside `path` to write a file or a folder to; renamed when all went well.
+
+    Raises `UsageError` where its folder can't be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path.parent}: can't be made: {error.strerror}") from None
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield aside
@@ -44,6 +59,35 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: object) -> None:
     """Writes JSON, indented; what is not a number is written as null, since JSON has no NaN."""
     write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; raises `UsageError` where it is missing or damaged."""
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise UsageError(f"{path}: damaged: not readable as JSON ({error})") from None
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A flat YAML mapping; raises `UsageError` when there is none."""
+    try:
+        content = yaml.safe_load(read_text(Path(path)))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: must be a mapping of settings, like 'task: corridor'")
+    return content
+
+
+def read_text(path: Path) -> str:
+    """A text file; raises `UsageError` where there is none, or it is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: damaged: no text in UTF-8 ({error.reason})") from None
 
 
 def _finite(content: object) -> object:

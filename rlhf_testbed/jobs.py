@@ -15,14 +15,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.progress import Progress, TaskID
 
-from rlhf_testbed.errors import UsageError
+from rlhf_testbed.errors import UsageError, places_told
 from rlhf_testbed.progress import PLAIN_LINES, Step, bars
 
 PRELOADED = ["rlhf_testbed.evaluate"]
+LAUNCHED = ("LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""By these a process learns of a launch of several (torchrun, MPI); a job has nothing to do with
+it."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,19 @@ class Job:
     arguments: tuple[Any, ...]
 
 
-class JobsFailed(Exception):
-    """Some jobs failed; holds each one's title and what it said."""
+class Failure(NamedTuple):
+    """A job that failed: what it said, and whether that is one line on bad input."""
 
-    def __init__(self, failures: Sequence[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{title}: {said}" for title, said in failures))
+    title: str
+    said: str
+    usage: bool
+
+
+class JobsFailed(Exception):
+    """Some jobs failed."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        super().__init__("; ".join(f"{title}: {said}" for title, said, _ in failures))
         self.failures = list(failures)
 
 
@@ -55,26 +66,27 @@ def run_side_by_side(jobs: Sequence[Job], workers: int | None = None) -> None:
     display = _Display(len(jobs))
     processes: list[Any] = []
 
-    def attend(job: Job) -> str | None:
+    def attend(job: Job) -> Failure | None:
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(job, theirs), daemon=True)
         processes.append(process)
         process.start()
         theirs.close()
-        said = display.follow(job, ours)
+        failure = display.follow(job, ours)
         process.join()
-        if said is None and process.exitcode:
+        if failure is None and process.exitcode:
             said = f"the process ended with status {process.exitcode}"
-        return said
+            failure = Failure(job.title, said, usage=False)
+        display.ended(job, failed=failure is not None)
+        return failure
 
     failures = []
     with display.progress, ThreadPoolExecutor(workers or available_cores()) as pool:
-        pending: dict[Future[str | None], Job] = {pool.submit(attend, job): job for job in jobs}
-        waiting = set(pending)
+        waiting: set[Future[Failure | None]] = {pool.submit(attend, job) for job in jobs}
         try:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                failures += [(pending[f].title, said) for f in done if (said := f.result())]
+                failures += [failure for future in done if (failure := future.result())]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
@@ -82,6 +94,17 @@ def run_side_by_side(jobs: Sequence[Job], workers: int | None = None) -> None:
             raise
     if failures:
         raise JobsFailed(failures)
+
+
+def run_alone(job: Job) -> None:
+    """Runs one job in a process that takes no part in a launch of several; raises `UsageError`."""
+    try:
+        run_side_by_side([job], workers=1)
+    except JobsFailed as failed:
+        (failure,) = failed.failures
+        if failure.usage:
+            raise UsageError(failure.said) from None
+        raise
 
 
 def available_cores() -> int:
@@ -99,8 +122,8 @@ class _Display:
         self.total, self.done = total, 0
         self.all = self.progress.add_task("all jobs", total=total, note="")
 
-    def follow(self, job: Job, connection: Connection) -> str | None:
-        """Shows a job's steps until it ends; returns what it said if it failed."""
+    def follow(self, job: Job, connection: Connection) -> Failure | None:
+        """Shows a job's steps until it ends; returns what it sent if it failed."""
         row = self.progress.add_task(job.title, total=None, note="")
         try:
             while True:
@@ -108,14 +131,18 @@ class _Display:
                 if isinstance(message, Step):
                     self._show(job, row, message)
                 else:
-                    return str(message) if message else None
+                    failure: Failure | None = message
+                    return failure
         except EOFError:
             return None
         finally:
             self.progress.remove_task(row)
-            self.done += 1
-            self.progress.advance(self.all)
-            self._print(f"[{self.done}/{self.total}] {job.title}: ended")
+
+    def ended(self, job: Job, failed: bool) -> None:
+        """Counts a job that has ended."""
+        self.done += 1
+        self.progress.advance(self.all)
+        self._print(f"[{self.done}/{self.total}] {job.title}: {'failed' if failed else 'ended'}")
 
     def _show(self, job: Job, row: TaskID, step: Step) -> None:
         if self.live:
@@ -129,15 +156,18 @@ class _Display:
 
 
 def _work(job: Job, connection: Connection) -> None:
-    """Runs in the job's process: sends steps, then an empty text, or what went wrong."""
+    """Runs in the job's process: sends steps, then what went wrong, or None."""
 
     def watcher(step: Step) -> None:
         connection.send(step)
 
+    for name in LAUNCHED:
+        os.environ.pop(name, None)
     try:
-        job.function(watcher, *job.arguments)
-        connection.send("")
+        with places_told():
+            job.function(watcher, *job.arguments)
+        connection.send(None)
     except UsageError as error:
-        connection.send(str(error))
+        connection.send(Failure(job.title, str(error), usage=True))
     except Exception:
-        connection.send(traceback.format_exc())
+        connection.send(Failure(job.title, traceback.format_exc(), usage=False))

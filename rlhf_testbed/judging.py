@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from overseers.base import Case, Overseer, TrainingOverseer, oversee_all
+from overseers.base import Case, Overseer, OverseerError, TrainingOverseer, oversee_all
 from rlhf_testbed.language_model import Language
 from rlhf_testbed.plugins import blamed
 from tasks.base import Outcome, Scenario, Task, TaskError, Verdict, View
@@ -40,6 +40,9 @@ def judged_all(
 ) -> list[Episode]:
     """Acts out a response to each scenario and asks the overseer for all verdicts at once.
 
+    Of several episodes the last is judged once more: a verdict by chance, or by what was judged
+    before, does not stay unnoticed for long.
+
     Raises `OverseerError` where the overseer breaks a rule, and `UsageError` naming the task where
     the task's own code raises.
     """
@@ -48,10 +51,23 @@ def judged_all(
             Case(scenario, response, overseer.task.outcome(scenario, response))
             for scenario, response in zip(scenarios, responses, strict=True)
         ]
+    verdicts = oversee_all(overseer, cases)
+    if len(cases) > 1:
+        _refuse_other(overseer, verdicts[-1], oversee_all(overseer, cases[-1:])[0])
     return [
         Episode(*case, overseer.sight.of(case.scenario, case.outcome), verdict)
-        for case, verdict in zip(cases, oversee_all(overseer, cases), strict=True)
+        for case, verdict in zip(cases, verdicts, strict=True)
     ]
+
+
+def _refuse_other(overseer: Overseer, before: Verdict, again: Verdict) -> None:
+    """Raises `OverseerError` where the same view did not get the same verdict once more."""
+    if before != again:
+        told = [f"{v.score:g} ({'' if v.approved else 'not '}approved)" for v in (before, again)]
+        raise OverseerError(
+            f"overseer {type(overseer).__name__} must judge the same view alike, and gave "
+            f"{told[0]}, then {told[1]} (no chance, no memory of other episodes)"
+        )
 
 
 class Judge:

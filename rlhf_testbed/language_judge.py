@@ -23,18 +23,15 @@ ANSWERS = ((" yes", " no"), (" Yes", " No"), ("yes", "no"), ("Yes", "No"))
 
 
 def yes_or_no(model: str) -> Scorer:
-    """A causal language model, by Hub name or folder, as a function of texts.
+    """A causal language model, by Hub name, folder or GGUF file, as a function of texts.
 
     A text's score is P(yes) / (P(yes) + P(no)) of the next token, in [0, 1]. Raises `UsageError`
     where the model can't be loaded, or its tokenizer has no token for yes or for no.
     """
     try:
         language = load_language(model)
-    except Exception as error:
-        told = " ".join(str(error).split())
-        raise UsageError(
-            f"overseer language_model: model = {model} can't be loaded ({told:.120})"
-        ) from error
+    except UsageError as error:
+        raise UsageError(f"overseer language_model: {error}") from error
     yes, no = _answer_tokens(model, language.tokenizer)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     language.model.to(device)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
+    GgufConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -29,6 +32,7 @@ from transformers import (
 )
 
 from rlhf_testbed.arrays import Floats
+from rlhf_testbed.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -90,16 +94,39 @@ def word_level(
 
 
 def load_language(name_or_folder: str, **kwargs: object) -> Language:
-    """Any causal LM from the Hub or a folder, with a padding token of its own, padded at the left.
+    """Any causal LM from the Hub, a folder or a GGUF file, with a padding token of its own, padded
+    at the left. Raises `UsageError` where it can't be loaded.
 
     A padding token beyond the vocabulary is never fed to the model: TRL masks it out.
     """
-    tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
+    place, file = _place(name_or_folder)
+    if file:  # weights as plain floats, which can be trained and saved
+        kwargs["quantization_config"] = GgufConfig(dequantize=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, **file)
+        model = AutoModelForCausalLM.from_pretrained(place, **file, **kwargs)
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise UsageError(f"model {name_or_folder}: can't be loaded ({told:.150})") from error
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
         tokenizer.add_special_tokens({"pad_token": "<pad>"})
-    model = AutoModelForCausalLM.from_pretrained(name_or_folder, **kwargs)
     return Language(model.eval(), tokenizer)
+
+
+def _place(name_or_folder: str) -> tuple[str, dict[str, str]]:
+    """What to load from, and which GGUF file there; its weights are turned into floats again."""
+    path = Path(name_or_folder)
+    if path.suffix != ".gguf":
+        return name_or_folder, {}
+    if not path.is_file():
+        raise UsageError(f"model {path}: no such file")
+    if find_spec("gguf") is None:
+        raise UsageError(
+            f"model {path}: reading a GGUF file takes a package that is not installed "
+            "(pip install 'rlhf-testbed[gguf]')"
+        )
+    return str(path.parent), {"gguf_file": path.name}
 
 
 def left_padded(rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:

@@ -23,15 +23,15 @@ import torch
 
 from overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.arrays import Floats
-from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import generations, opened
 from rlhf_testbed.files import write_json
 from rlhf_testbed.judging import Episode
 from rlhf_testbed.language_model import Language, left_padded
 from rlhf_testbed.linear_probe import Estimate, LinearProbe, linear_probe, probe_lead
+from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.run_directory import RunDirectory
 from rlhf_testbed.train import load_policy
-from tasks.base import Fact, Task, TaskError
+from tasks.base import Fact, Task
 
 Where: TypeAlias = Literal["before", "after"]
 
@@ -75,18 +75,17 @@ def read(directory: RunDirectory, episodes: int = EPISODES) -> dict[str, Any]:
     """
     run, base = opened(directory)
     task, seed = run.task, run.selection.seed
-    try:
-        scenarios = task.scenarios(run.dials, seed, "held_out", episodes)
-    except TaskError as error:
-        raise UsageError(f"{directory.config}: {error}") from None
     policy = load_policy(directory)
-    acted = generations(policy, FullKnowledge(task), scenarios, seed)
+    with faults_told(f"{directory.config}", task):
+        scenarios = task.scenarios(run.dials, seed, "held_out", episodes)
+        acted = generations(policy, FullKnowledge(task), scenarios, seed)
+        asked = latent_knowledge(policy, base, task, acted, seed)
     found = {
         "arm": run.testbed.arm,
         "seed": seed,
         "dials": asdict(run.dials),
         "episodes": episodes,
-        "questions": latent_knowledge(policy, base, task, acted, seed),
+        "questions": asked,
     }
     write_json(directory.evaluation("full_knowledge") / "latent.json", found)
     return found

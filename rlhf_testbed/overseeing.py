@@ -9,11 +9,16 @@ or texts. Nothing here imports torch until an overseer needs a model.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from overseers.base import HeldOutOverseer, Overseer, OverseerError, Sight, TrainingOverseer
+from overseers.base import (
+    Overseer,
+    OverseerError,
+    Sight,
+    TrainingOverseer,
+    made,
+)
 from overseers.language_model import LanguageModel
 from overseers.learned import Learned
 from rlhf_testbed.errors import UsageError
@@ -59,10 +64,10 @@ def make_overseer(
     kind = overseer_class(name, f"{where}: overseer")
     options = parse_options(name, kind, entries, where)
     with blamed(f"{where}: overseer {name}", "is made with a task, a sight and its options"):
-        if issubclass(kind, HeldOutOverseer):
-            return kind(task, **options)
         try:
-            return kind(task, sight, **options)
+            return made(kind, task, sight, **options)
+        except OverseerError as error:
+            raise UsageError(f"{where}: {error}") from None
         except ValueError as error:
             raise UsageError(f"{where}: overseer_args: {name}: {error}") from None
 
@@ -143,12 +148,3 @@ def named_overseer(
     overseer = make_overseer(name, run.task, sight, entries)
     give_model(overseer, RunDirectory(run.output_dir))
     return overseer
-
-
-@contextmanager
-def overseer_errors(where: str) -> Iterator[None]:
-    """Turns the error of an overseer that breaks a rule into a `UsageError` that says where."""
-    try:
-        yield
-    except OverseerError as error:
-        raise UsageError(f"{where}: {error}") from error

@@ -82,6 +82,15 @@ def task_named(name: str, what: str = "task") -> Task:
         return found()
 
 
+def dotted(kind: type) -> str:
+    """The dotted path of a task or an overseer.
+
+    >>> dotted(TASKS["corridor"])
+    'tasks.corridor:Corridor'
+    """
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
 @contextmanager
 def blamed(author: str, rule: str) -> Iterator[None]:
     """Turns what a task's or overseer's code raises into a `UsageError` naming it and the rule.
@@ -92,8 +101,40 @@ def blamed(author: str, rule: str) -> Iterator[None]:
         yield
     except (UsageError, TaskError, OverseerError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{author}: {rule}: {told(error)}") from error
+
+
+@contextmanager
+def faults_told(where: str, task: Task) -> Iterator[None]:
+    """Turns what a run's task or overseer breaks or raises, wherever, into a `UsageError`.
+
+    What comes from elsewhere passes as it is: a fault of the testbed's own shows its traceback.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except (TaskError, OverseerError) as error:
+        raise UsageError(f"{where}: {error}") from error
+    except (Exception, SystemExit) as error:
+        author = _author(error, task)
+        if author is None:
+            raise
+        raise UsageError(f"{where}: {author}: {told(error)}") from error
+
+
+def _author(error: BaseException, task: Task) -> str | None:
+    """The innermost method of a task or an overseer in which something was raised, or function of
+    the task's module (of its goals and organisms); None where there is none."""
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        owner, function = frame.f_locals.get("self"), frame.f_code.co_name.strip("<>")
+        for kind, what in ((Task, "task"), (Overseer, "overseer")):
+            if isinstance(owner, kind):
+                return f"{what} {type(owner).__name__}: {function}"
+        if frame.f_globals.get("__name__") == type(task).__module__:
+            return f"task {type(task).__name__}: {function}"
+    return None
 
 
 def told(error: BaseException) -> str:

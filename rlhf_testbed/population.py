@@ -26,10 +26,12 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 
 from rlhf_testbed.config import RunConfig
+from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import write_json, written_whole
 from rlhf_testbed.language_model import Language, left_padded, load_language, small_language
 from rlhf_testbed.plugins import blamed
 from rlhf_testbed.progress import LiveLine, WatchedTraining, Watcher, learning_note
+from rlhf_testbed.readiness import refuse_odd_demonstrations
 from tasks.base import Demonstration
 
 THREADS = 1
@@ -57,6 +59,7 @@ def population_folder(run: RunConfig, watcher: Watcher | None = None) -> Path:
         demonstrations = run.task.demonstrations(
             run.dials.population, settings.population_seed, settings.demonstrations
         )
+    refuse_odd_demonstrations(settings.task, demonstrations, settings.demonstrations)
     learning = Learning(
         run.population_steps,
         settings.population_batch_size,
@@ -66,7 +69,12 @@ def population_folder(run: RunConfig, watcher: Watcher | None = None) -> Path:
     language = _untrained(run, demonstrations)
     about = _about(language, demonstrations, learning)
     folder = cache_folder() / "population" / _digest(about)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder.parent}: can't be made: {error.strerror} (RLHF_TESTBED_CACHE names another)"
+        ) from None
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             title = f"base population for {settings.task} (once; cached)"
@@ -77,6 +85,16 @@ def population_folder(run: RunConfig, watcher: Watcher | None = None) -> Path:
                 language.tokenizer.save_pretrained(aside)
                 write_json(aside / "about.json", about)
     return folder
+
+
+def load_population(folder: Path, **kwargs: object) -> Language:
+    """The base population in a folder; raises `UsageError` where that is damaged."""
+    try:
+        return load_language(str(folder), **{"attn_implementation": "eager", **kwargs})
+    except UsageError as error:
+        raise UsageError(
+            f"base population: {error}: delete {folder}, and it is built anew"
+        ) from None
 
 
 def known_population(name: str) -> Path | None:

@@ -11,7 +11,6 @@ scenarios are held out to tell how well it learned. Nothing here sees a full-kno
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import tempfile
@@ -44,6 +43,7 @@ from rlhf_testbed.judging import Episode, judged_all
 from rlhf_testbed.language_model import Language, sampled_responses, word_level
 from rlhf_testbed.progress import WatchedTraining, Watcher, preference_note
 from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.shapes import CALIBRATION, read_json
 from tasks.base import Scenario
 
 HELD_OUT_COMPARISONS = 256
@@ -79,6 +79,11 @@ def learn(
     `language` writes the responses, to `scenarios`. Raises `UsageError` where there is too little
     to learn from.
     """
+    if len(scenarios) < 2:
+        raise UsageError(
+            f"overseer learned: train_scenarios = {len(scenarios)} is too few, as some are held "
+            "out (at least 2)"
+        )
     order = random.Random(seed).sample(list(scenarios), len(scenarios))
     held_out = max(1, round(HELD_OUT_SHARE * len(order)))
     made = compare(overseer, language, order[held_out:], overseer.comparisons, seed)
@@ -111,7 +116,7 @@ def load(overseer: Learned, directory: RunDirectory) -> None:
             f"{directory.path}: no learned overseer here: {file.name} is missing "
             "(a run with overseer: learned has one)"
         )
-    filed = json.loads(file.read_text(encoding="utf-8"))
+    filed = read_json(file, CALIBRATION)
     calibration = Calibration(*(filed[name] for name in Calibration._fields))
     overseer.give_model(
         _on_scale(raw_scorer(directory.overseer), calibration), calibration.threshold

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.utils import logging as transformers_logging
 
 PLAIN_LINES = 10
 """Lines that a piece of work prints where there is no terminal."""
@@ -113,3 +114,9 @@ def preference_note(logs: dict[str, Any]) -> str:
 def learning_note(logs: dict[str, Any]) -> str:
     """The figures of one logged step of learning from demonstrations."""
     return f"learning from demonstrations, loss {logs['loss']:.3f}  " if "loss" in logs else ""
+
+
+def quiet() -> None:
+    """Keeps the libraries' own progress bars and notices out of the live line."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()

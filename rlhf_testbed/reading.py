@@ -23,7 +23,7 @@ from overseers.full_knowledge import FullKnowledge
 from rlhf_testbed import ledger
 from rlhf_testbed.errors import UsageError, looked_up, unknown
 from rlhf_testbed.overseeing import give_model, make_overseer
-from rlhf_testbed.plugins import task_named
+from rlhf_testbed.plugins import faults_told, task_named
 from rlhf_testbed.run_directory import RunDirectory
 from tasks.base import Facts, Task, Verdict
 
@@ -177,7 +177,9 @@ def in_order(generations: Iterator[Generation], by: str | None) -> Iterator[Gene
 
 def of_stage(stage: Stage, run: RunDirectory, settings: Mapping[str, Any]) -> Iterator[Generation]:
     """A run's generations of one stage, in order; raises `UsageError`."""
-    return of_run(run, settings) if stage == "training" else _fresh(stage, run, settings)
+    with faults_told(f"{run.path}", task_of(run, settings)):
+        training = stage == "training"
+        yield from of_run(run, settings) if training else _fresh(stage, run, settings)
 
 
 def of_run(run: RunDirectory, settings: Mapping[str, Any]) -> Iterator[Generation]:

@@ -28,7 +28,7 @@ import yaml
 
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import file_name, write_json, write_text
-from rlhf_testbed.shapes import FINISHED, SETTINGS, read_json, read_yaml
+from rlhf_testbed.shapes import FINISHED, SETTINGS, Shape, read_json, read_yaml
 
 LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
 
@@ -79,7 +79,7 @@ class RunDirectory:
     def kept(self) -> dict[int, Path]:
         """The folders of the policies kept in training, by update, in order."""
         folders = sorted((self.path / "kept").glob("[0-9]*"))
-        return {int(folder.name): folder for folder in folders}
+        return {int(folder.name): folder for folder in folders if folder.name.isdecimal()}
 
     def kept_after(self, update: int) -> Path:
         """The folder of the policy kept after an update."""
@@ -138,11 +138,12 @@ class RunDirectory:
         """Marks the run as done."""
         write_json(self.finished_file, summary)
 
-    def summary(self) -> dict[str, Any]:
-        """What `finish` wrote; raises `UsageError` for an unfinished run, or a damaged file."""
+    def summary(self, shape: Shape = FINISHED) -> dict[str, Any]:
+        """What `finish` wrote; raises `UsageError` for an unfinished run, or a file that is damaged
+        or not of that shape."""
         if not self.finished:
             raise UsageError(f"{self.path}: training has not finished here (no finished.json)")
-        return read_json(self.finished_file, FINISHED)
+        return read_json(self.finished_file, shape)
 
 
 def environment() -> dict[str, Any]:

@@ -10,15 +10,14 @@ shown as a wrong figure. JSON Schema, checked with jsonschema; what is not named
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from rlhf_testbed import files
 from rlhf_testbed.errors import UsageError
 
 Shape: TypeAlias = Mapping[str, Any]
@@ -76,6 +75,8 @@ OVEROPTIMISATION: Shape = record(
 
 SETTINGS = record(task=TEXT, seed=WHOLE, overseer=TEXT, knowledge=NUMBER)
 FINISHED = record(updates=WHOLE)
+TRAINED = record(**FINISHED["properties"], **{"base population": TEXT})
+CALIBRATION = record(scale=NUMBER, offset=NUMBER, threshold=NUMBER)
 ENVIRONMENT = {"type": "object", "properties": {"command": TEXT, "libraries": table(TEXT)}}
 EXPERIMENT = record(config={"type": "object"})
 RESULTS = record(
@@ -136,23 +137,18 @@ PROXY_AND_GOLD = {
 
 def read_json(file: Path, shape: Shape) -> dict[str, Any]:
     """A JSON file of that shape; raises `UsageError` where it is missing, damaged or another's."""
-    return _read(file, shape, json.loads)
+    return _fits(file, files.read_json(file), shape)
 
 
 def read_yaml(file: Path, shape: Shape) -> dict[str, Any]:
     """The same of a YAML file."""
-    return _read(file, shape, yaml.safe_load)
+    return _fits(file, files.read_yaml(file), shape)
 
 
-def _read(file: Path, shape: Shape, parse: Callable[[str], Any]) -> dict[str, Any]:
-    if not file.is_file():
-        raise UsageError(f"{file} is not there")
-    try:
-        content: dict[str, Any] = parse(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{file}: damaged ({str(error).splitlines()[0]})") from None
+def _fits(file: Path, content: Any, shape: Shape) -> dict[str, Any]:
     fault = best_match(Draft202012Validator(shape).iter_errors(content))
     if fault is not None:
         told = f"{fault.json_path}: {fault.message}"
         raise UsageError(f"{file}: damaged, or from another version: {told[:MOST]}")
-    return content
+    found: dict[str, Any] = content
+    return found

@@ -18,7 +18,7 @@ import numpy as np
 from rlhf_testbed import ledger
 from rlhf_testbed.measures.selection import selection_differential
 from rlhf_testbed.plugins import blamed
-from tasks.base import Task
+from tasks.base import Task, refuse_odd_traits
 
 
 def selection_figures(task: Task, rows: Sequence[ledger.Row]) -> dict[str, float]:
@@ -26,11 +26,14 @@ def selection_figures(task: Task, rows: Sequence[ledger.Row]) -> dict[str, float
 
     Rate: share of the episodes that show the trait; differential: covariance of advantage and trait
     (`measures.selection`). An episode in which a trait was not possible did not show it, as in
-    `history.py`. Spaces in a trait's name become underscores.
+    `history.py`. Spaces in a trait's name become underscores. Raises `TaskError` for traits that
+    break the contract.
     """
     advantages = np.array([row["advantage"] for row in rows], dtype=float)
     with blamed(f"task {type(task).__name__}", "traits"):
         shown = [task.traits(ledger.scenario_of(row), ledger.outcome_of(row)) for row in rows]
+        for traits in shown:
+            refuse_odd_traits(task, traits)
     found: dict[str, float] = {}
     for name in dict.fromkeys(name for traits in shown for name in traits):
         trait = np.array([bool(traits.get(name)) for traits in shown], dtype=float)

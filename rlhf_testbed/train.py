@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -23,10 +24,8 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.utils import logging as transformers_logging
 from trl import get_peft_config
 
-from overseers.learned import Learned
 from rlhf_testbed import ledger
 from rlhf_testbed.config import RunConfig, parse_run
 from rlhf_testbed.errors import UsageError, reported
@@ -34,36 +33,35 @@ from rlhf_testbed.files import written_whole
 from rlhf_testbed.judging import Judge
 from rlhf_testbed.language_model import Language, load_language
 from rlhf_testbed.model_card import write_card
-from rlhf_testbed.overseeing import overseer_errors, training_overseer
-from rlhf_testbed.plugins import blamed
-from rlhf_testbed.population import population_folder
+from rlhf_testbed.overseeing import training_overseer
+from rlhf_testbed.plugins import faults_told
+from rlhf_testbed.population import load_population
 from rlhf_testbed.ppo import SelectionTrainer, value_model
-from rlhf_testbed.preference_model import learn
-from rlhf_testbed.progress import LiveLine, WatchedTraining, Watcher, selection_note
+from rlhf_testbed.preparation import prepared, training_scenarios
+from rlhf_testbed.progress import LiveLine, Step, WatchedTraining, Watcher, quiet, selection_note
+from rlhf_testbed.readiness import refuse_unfit
 from rlhf_testbed.run_directory import RunDirectory
-from tasks.base import Scenario, TaskError
+from tasks.base import TaskError
 
 
 def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
     """Trains one policy and returns its run directory; raises `UsageError`.
 
-    An overseer that breaks a rule ends the training; the ledger up to then is kept.
+    A task or an overseer that breaks a rule ends the training; the ledger up to then is kept.
     """
     quiet()
+    refuse_unfit(run)
     state = PartialState(cpu=run.selection.use_cpu)
     if run.testbed.threads:
         torch.set_num_threads(run.testbed.threads)
     if state.is_main_process:
-        directory = RunDirectory.create(run.output_dir, {"seed": run.selection.seed, **run.flat()})
-    with state.main_process_first():
-        base = population_folder(run, watcher)
-        directory = RunDirectory(run.output_dir)
-        prepare_overseer(run, base, directory, watcher)
+        RunDirectory.create(run.output_dir, {"seed": run.selection.seed, **run.flat()})
+    base, directory = prepared(run, state, watcher), RunDirectory(run.output_dir)
     started = time.time()
     trainer = build_trainer(run, base, directory.ledger, [WatchedTraining(watcher, selection_note)])
     if state.is_main_process and run.testbed.keep_every:
         trainer.add_callback(KeptPolicies(trainer, directory, run.testbed.keep_every))
-    with overseer_errors(f"{directory.path}: training stopped"):
+    with faults_told(f"{directory.path}: training stopped", run.task):
         trainer.train()
     if state.is_main_process:
         save_policy(trainer, directory)
@@ -79,33 +77,13 @@ def train(run: RunConfig, watcher: Watcher) -> RunDirectory:
     return directory
 
 
-def prepare_overseer(run: RunConfig, base: Path, directory: RunDirectory, watcher: Watcher) -> None:
-    """Lets a learned overseer learn, once, from responses of the base population in `base`."""
-    overseer = training_overseer(run, with_model=False)
-    if isinstance(overseer, Learned) and not directory.overseer_file.exists():
-        language = load_language(str(base), attn_implementation="eager")
-        seed = run.selection.seed
-        learn(overseer, language, training_scenarios(run), seed, directory, watcher)
-
-
-def training_scenarios(run: RunConfig) -> tuple[Scenario, ...]:
-    """The run's training scenarios; raises `UsageError` where the task has too few."""
-    try:
-        with blamed(f"task {type(run.task).__name__}", "scenarios"):
-            return run.task.scenarios(
-                run.dials, run.selection.seed, "train", run.testbed.train_scenarios
-            )
-    except TaskError as error:
-        raise UsageError(str(error)) from None
-
-
 def build_trainer(
     run: RunConfig, base: Path, ledger_folder: Path, callbacks: list[TrainerCallback]
 ) -> SelectionTrainer:
     """The trainer of a run whose base population is in `base`; seeds every generator."""
     set_seed(run.selection.seed)
-    language = load_language(
-        str(base),
+    language = load_population(
+        base,
         attn_implementation=run.language.attn_implementation or "eager",
         dtype=run.language.dtype,
     )
@@ -161,13 +139,9 @@ def save_policy(trainer: SelectionTrainer, directory: RunDirectory) -> None:
 def load_policy(directory: RunDirectory) -> Language:
     """The trained policy of a finished run."""
     directory.summary()
+    if not directory.policy.is_dir():
+        raise UsageError(f"{directory.policy}: is not there, though training has finished here")
     return load_language(str(directory.policy), attn_implementation="eager")
-
-
-def quiet() -> None:
-    """Keeps the libraries' own progress bars and notices out of the live line."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
 
 
 def main() -> None:
@@ -175,12 +149,18 @@ def main() -> None:
     with reported():
         run = parse_run(sys.argv[1:], prog="accelerate launch -m rlhf_testbed.train")
         title = f"{run.testbed.arm or run.testbed.task}, seed {run.selection.seed}"
-        with LiveLine(title) as watcher:
+        speaks = PartialState(cpu=run.selection.use_cpu).is_main_process
+        with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
             directory = train(run, watcher)
-        print(
-            f"{directory.path}: done. Next: rlhf-testbed evaluate {directory.quoted} "
-            f"or rlhf-testbed inspect {directory.quoted}"
-        )
+        if speaks:
+            print(
+                f"{directory.path}: done. Next: rlhf-testbed evaluate {directory.quoted} "
+                f"or rlhf-testbed inspect {directory.quoted}"
+            )
+
+
+def _silent(step: Step) -> None:
+    """Of several processes one tells of all."""
 
 
 if __name__ == "__main__":

@@ -226,3 +226,15 @@ class Task(ABC):
     def exposed(self, scenario: Scenario, outcome: Outcome) -> bool:
         """Whether the bad behaviour was possible out of a limited overseer's sight."""
         return self.traits(scenario, outcome)[self.concealed_trait] is not None
+
+
+def refuse_odd_traits(task: Task, traits: Mapping[str, bool | None]) -> None:
+    """Raises `TaskError` where a task's traits lack one of its two names, or hold odd values."""
+    missing = {task.concealed_trait, task.open_trait} - set(traits)
+    if missing:
+        raise TaskError(f"task {type(task).__name__}: traits lack {', '.join(sorted(missing))}")
+    odd = [name for name, shown in traits.items() if shown not in (True, False, None)]
+    if odd:
+        raise TaskError(
+            f"task {type(task).__name__}: traits must be True, False or None: {', '.join(odd)}"
+        )

@@ -267,16 +267,37 @@ class Hasty(Scripted):
         return [self.judge(responses[0], views[0])] * len(views)
 
 
-class Leak(Sight):
-    """Says what is unseen, and shows it."""
+class Chancy(Scripted):
+    """By the hash of a text, which another process has another of."""
 
-    def of(self, scenario: Scenario, outcome: Outcome) -> View:
-        return replace(super().of(scenario, outcome), facts=scenario.facts, outcome=outcome.facts)
+    def judge(self, response: str, view: View) -> Verdict:
+        return Verdict(hash(response) % 97, True, "fine")
+
+
+class Farsighted(Scripted):
+    """Helps itself to another sight."""
+
+    def __init__(self, task: Task, sight: Sight) -> None:
+        super().__init__(task, Sight(1.0))
 
 
 class Peeping(Scripted):
-    def __init__(self, task: Task, sight: Sight) -> None:
-        super().__init__(task, Leak(sight.knowledge))
+    """Looks up the stack for what it is not shown."""
+
+    def judge(self, response: str, view: View) -> Verdict:
+        frame = sys._getframe()
+        while "cases" not in frame.f_locals:
+            assert frame.f_back
+            frame = frame.f_back
+        facts = dict(frame.f_locals["cases"][0].scenario.facts)
+        return Verdict(len(str(facts)), True, "peeped")
+
+
+class Absent(Scripted):
+    """Leaves the program."""
+
+    def judge(self, response: str, view: View) -> Verdict:
+        raise SystemExit(0)
 
 
 BROKEN_OVERSEERS: list[tuple[type[Overseer], str, str]] = [
@@ -294,6 +315,17 @@ BROKEN_OVERSEERS: list[tuple[type[Overseer], str, str]] = [
     (Moody, "verdicts are repeatable", "verdicts depend on what was judged before"),
     (Unlike, "verdicts are repeatable", "two of the kind, made alike, judge differently"),
     (Hasty, "verdicts are repeatable", "judge_all and judge differ"),
+    (Chancy, "verdicts are alike in another process", "another process makes others (hash"),
+    (
+        Farsighted,
+        "it keeps the sight that it is given",
+        "overseer Farsighted must keep the task and the sight that it is made with (right: super()",
+    ),
+    (
+        Absent,
+        "verdicts are finite numbers with reasons",
+        "on corridor at κ = 0: overseer Absent failed to judge: SystemExit: 0 (test_contract.py",
+    ),
     (Peeping, "the view is all that counts", "unseen facts change the verdict on"),
 ]
 
@@ -326,9 +358,9 @@ class Collapsing(Corridor):
 
 def test_what_a_plug_in_raises_is_a_failure_in_one_line() -> None:
     results = check_overseer(Reading, [Corridor()])
-    assert [result.status for result in results] == ["PASS", "FAIL", "FAIL", "FAIL"]
-    for result in results[1:]:
-        assert result.detail.startswith("on corridor at κ = 0: overseer Reading failed to judge: ")
+    assert [result.status for result in results] == ["PASS", "PASS", *["FAIL"] * 4]
+    for result in results[2:]:
+        assert "overseer Reading failed to judge: " in result.detail
         assert "KeyError: 'right 9' (test_contract.py, line " in result.detail
     details = {result.rule: result.detail for result in check_task(Collapsing())}
     assert (

@@ -111,7 +111,7 @@ def test_a_run_by_its_verdicts(model: str, tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"language_model: model = .* can't be loaded \("
+        UsageError, match=r"^overseer language_model: model .*: can't be loaded \("
     ) as raised:
         yes_or_no(str(tmp_path))
     assert "\n" not in str(raised.value)

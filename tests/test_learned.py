@@ -20,8 +20,15 @@ from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate
 from rlhf_testbed.judging import judged
+from rlhf_testbed.language_model import small_language
 from rlhf_testbed.overseeing import named_overseer, training_overseer
-from rlhf_testbed.preference_model import Comparison, accuracy, raw_scorer, refuse_too_few
+from rlhf_testbed.preference_model import (
+    Comparison,
+    accuracy,
+    learn,
+    raw_scorer,
+    refuse_too_few,
+)
 from rlhf_testbed.run_directory import RunDirectory
 from rlhf_testbed.train import train
 from tasks.base import Dials, View
@@ -138,6 +145,9 @@ def test_too_little_to_learn_from_is_refused() -> None:
     with pytest.raises(UsageError, match="learned: 16 comparisons of different responses, 0 of"):
         refuse_too_few(_compared(*nothing) * 16)
     refuse_too_few(_compared(best, nothing[0]) * 16)
+    idle = small_language(TASK.responses, 0)
+    with pytest.raises(UsageError, match="learned: train_scenarios = 1 is too few, as"):
+        learn(Learned(TASK, Sight(0.0)), idle, [scenario], 0, RunDirectory(Path("x")), print)
 
 
 def test_accuracy_by_hand() -> None:

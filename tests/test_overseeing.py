@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from conftest import SMALL
 from overseers import OVERSEERS
-from overseers.base import Overseer, OverseerError, Sight, TrainingOverseer, oversee
+from overseers.base import Overseer, OverseerError, Sight, TrainingOverseer, made, oversee
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
 from rlhf_testbed import ledger
 from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate
+from rlhf_testbed.judging import Judge, judged
+from rlhf_testbed.language_model import small_language
 from rlhf_testbed.overseeing import make_overseer, named_overseer, options_of, training_overseer
 from rlhf_testbed.run_directory import RunDirectory
 from rlhf_testbed.train import train
-from tasks.base import Dials, Verdict, View
+from tasks.base import Dials, Outcome, Scenario, TaskError, Verdict, View
 from tasks.corridor import Corridor
 
 
@@ -100,6 +105,12 @@ def _raise() -> Verdict:
         (_raise, r"overseer Odd failed to judge: KeyError: 'coin' \(test_overseeing.py, line \d+"),
         (lambda: Verdict(math.nan, True, "x"), "must give a finite number as score, not nan"),
         (lambda: Verdict(math.inf, True, "x"), "must give a finite number as score, not inf"),
+        (
+            lambda: Verdict(1e10, True, "x"),
+            r"a finite number of at most 1e\+09 as score, not 1000",
+        ),
+        (lambda: Verdict(10**400, True, "x"), r"a finite number of at most 1e\+09 as score, not 1"),
+        (lambda: sys.exit(0), r"overseer Odd failed to judge: SystemExit: 0 \(test_overseeing"),
         (lambda: Verdict("1", True, "x"), "must give a finite number as score, not '1'"),  # type: ignore[arg-type]
         (lambda: Verdict(True, True, "x"), "must give a finite number as score, not True"),
         (lambda: Verdict(1.0, 1, "x"), "must approve by True or False, not 1"),  # type: ignore[arg-type]
@@ -117,6 +128,90 @@ def test_what_is_no_verdict_is_named(
     with pytest.raises(OverseerError, match=says) as raised:
         oversee(Odd(task, Sight(0.0)), scenario, "", task.outcome(scenario, ""))
     assert "\n" not in str(raised.value)
+
+
+class Hasty(Odd):
+    """Keeps neither task nor sight."""
+
+    def __init__(self, task: Corridor, sight: Sight) -> None:
+        super().__init__(task, Sight(1.0))
+
+
+def test_an_overseer_keeps_the_sight_that_it_is_made_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OVERSEERS, "odd", Hasty)
+    with pytest.raises(UsageError, match=r"^command line: overseer Hasty must keep the task and"):
+        parse_run(["--overseer", "odd"])
+    made(Hasty, Corridor(), Sight(1.0))
+
+
+def _dark() -> Scenario:
+    scenarios = Corridor().scenarios(Dials(randomised=1), 0, "train", 20)
+    return next(scenario for scenario in scenarios if scenario.concealable)
+
+
+class Curious(Odd):
+    """Asks for the first fact that it is not shown."""
+
+    def judge(self, response: str, view: View) -> Verdict:
+        return Verdict(1.0, True, str(view.facts[view.unseen[0]]))
+
+
+def test_reading_what_is_out_of_sight_is_named() -> None:
+    task, scenario = Corridor(), _dark()
+    outcome = task.outcome(scenario, "")
+    said = f"overseer Curious failed to judge: OutOfSight: '{scenario.concealable[0]}' is out of si"
+    with pytest.raises(OverseerError, match=said) as raised:
+        oversee(Curious(task, Sight(0.0)), scenario, "", outcome)
+    assert re.search(r"\(test_overseeing\.py, line \d+\)$", str(raised.value))
+    view = Sight(0.0).of(scenario, outcome)
+    assert view.facts.get(scenario.concealable[0]) is None
+    with pytest.raises(KeyError, match=r"^'nowhere'$"):
+        view.facts["nowhere"]
+
+
+class Prying(Corridor):
+    """Its standard reads what the view does not show."""
+
+    def appraise(self, response: str, view: View, assumes: float = 1.0) -> Verdict:
+        return Verdict(1.0, True, str([view.facts[name] for name in view.unseen]))
+
+
+class Vague(Corridor):
+    facts: Any = None
+
+    def outcome(self, scenario: Scenario, response: str) -> Outcome:
+        return self.facts if self.facts is None else Outcome(self.facts)
+
+
+def test_a_task_at_fault_is_named() -> None:
+    scenario = _dark()
+    with pytest.raises(OverseerError, match=r"OutOfSight: .* \(task Prying, test_overseeing\.py"):
+        oversee(Scripted(Prying(), Sight(0.0)), scenario, "", Outcome({}))
+    with pytest.raises(TaskError, match="task Vague: outcome must give an Outcome, not None"):
+        judged(Scripted(Vague(), Sight(0.0)), scenario, "")
+    vague = Vague()
+    vague.facts = {"cells": {1}}
+    with pytest.raises(TaskError, match=r"outcome: facts must be texts, .* 'cells' is \{1\}"):
+        judged(Scripted(vague, Sight(0.0)), scenario, "")
+
+
+class Moody(Odd):
+    """Likes each response once."""
+
+    def judge(self, response: str, view: View) -> Verdict:
+        self.good = 1 - self.good
+        return Verdict(float(self.good), bool(self.good), "so it feels")
+
+
+def test_another_verdict_on_the_same_view_is_refused() -> None:
+    said = r"overseer Moody must judge the same view alike, and gave 0 \(not .*, then 1 \(app"
+    scenario = _dark()
+    language = small_language([scenario.prompt, *Corridor().responses], 0)
+    judge = Judge(language, Corridor(), Moody(Corridor(), Sight(0.0)), [scenario])
+    prompts = torch.tensor([language.prompt_ids(scenario.prompt)] * 2)
+    written = torch.tensor([language.response_ids(Corridor().responses[0])] * 2)
+    with pytest.raises(OverseerError, match=said):
+        judge(prompts, written)
 
 
 class Mute(Odd):

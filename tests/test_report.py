@@ -219,7 +219,7 @@ def test_through_training_is_left_out_where_it_was_not_filed(tmp_path: Path) -> 
     for name in ("trajectory", "proxy_and_gold"):
         (tmp_path / "run/evaluation/full_knowledge" / f"{name}.json").unlink()
     text = Page(write_report(tmp_path / "run").read_text(encoding="utf-8")).text
-    assert "trajectory.json is not there" in text
+    assert "trajectory.json: No such file" in text
     assert "Both threats through training" not in text
     assert "Proxy and gold against" not in text
 

@@ -92,13 +92,23 @@ def test_a_report_leaves_out_what_cannot_be_read_and_says_so(
     assert contents.pictures(source, ())
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "task: corridor\nseed: x\n", "task: 3\n"])
-def test_a_run_whose_settings_cannot_be_read_is_left_out(text: str, experiment: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must be a mapping of settings"),
+        ("a: [", "not readable as YAML"),
+        ("task: corridor\nseed: x\n", "damaged, or from another version"),
+        ("task: 3\n", "damaged, or from another version"),
+    ],
+)
+def test_a_run_whose_settings_cannot_be_read_is_left_out(
+    text: str, says: str, experiment: Path
+) -> None:
     (experiment / "both/seed-0/config.yaml").write_text(text)
     source = Source.of(experiment)
     kept = {run.name for run in source.runs}
     assert kept == {"neither, seed 0", "neither, seed 1", "both, seed 1"}
-    assert any("both/seed-0/config.yaml: damaged" in lack.why for lack in source.missing)
+    assert any(f"both/seed-0/config.yaml: {says}" in lack.why for lack in source.missing)
 
 
 def test_the_page_of_a_damaged_experiment(experiment: Path) -> None:
@@ -106,6 +116,6 @@ def test_the_page_of_a_damaged_experiment(experiment: Path) -> None:
     (experiment / "results.json").unlink()
     (experiment / "both/seed-1/evaluation/full_knowledge/measures.json").unlink()
     page = write_report(experiment).read_text(encoding="utf-8")
-    assert "experiment.yaml: damaged" in page
+    assert "experiment.yaml: not readable as YAML" in page
     assert "those of its first run are shown" in page
     assert "Means over 1 to 2 training seeds" in page

@@ -17,7 +17,16 @@ from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
 from rlhf_testbed.contract.judges import check_overseer, verdict_on
 from rlhf_testbed.contract.rules import NONSENSE, OPEN, SCENARIOS, SEED, Broken, Rule, ask
-from tasks.base import SPLITS, Dials, Goal, Organism, Scenario, Task
+from tasks.base import (
+    SPLITS,
+    Dials,
+    Goal,
+    Organism,
+    Outcome,
+    Scenario,
+    Task,
+    refuse_odd_traits,
+)
 
 FLOOR = 0.10
 """Degenerate organisms may reach this share of the golden organism's score."""
@@ -85,12 +94,9 @@ def _responses_can_be_read(task: Task) -> str:
         for scenario in task.scenarios(OPEN, 0, split, 5):
             for response in task.responses:
                 outcome = task.outcome(scenario, response)
+                ask(isinstance(outcome, Outcome), f"the outcome is {outcome!r:.60}, no Outcome")
                 ask(outcome.valid, f"{response!r:.60} is in the space and can't be read")
-                traits = task.traits(scenario, outcome)
-                missing = {task.concealed_trait, task.open_trait} - set(traits)
-                ask(not missing, f"traits lack {', '.join(sorted(missing))}")
-                odd = [name for name, shown in traits.items() if shown not in (True, False, None)]
-                ask(not odd, f"traits must be True, False or None: {', '.join(odd)}")
+                refuse_odd_traits(task, task.traits(scenario, outcome))
             for strange in (*NONSENSE, " ".join([task.responses[0]] * 9)):
                 outcome = task.outcome(scenario, strange)
                 ask(not outcome.valid, f"{strange!r:.60} is outside the space and valid")
@@ -115,6 +121,7 @@ def _goals_are_utilities(task: Task) -> str:
 
 def _goals_come_apart_on_probes(task: Task) -> str:
     probes = task.scenarios(OPEN, 1, "probes", PROBES)
+    ask(len(probes) == PROBES, f"asked for {PROBES} probes, {len(probes)} came")
     for probe in probes:
         for goal in task.goals:
             ask(bool(_reaching(task, goal, probe)), f"'{goal.name}' can't be reached in {probe.id}")
@@ -153,6 +160,7 @@ def _organisms_are_distributions(task: Task) -> str:
         for split in ("held_out", "probes"):
             for scenario in task.scenarios(OPEN, 0, split, 20):
                 chances = organism.policy(scenario).values()
+                ask(bool(chances), f"{organism.name}: has no response in {scenario.id}")
                 total = math.fsum(chances)
                 ask(min(chances) >= 0, f"{organism.name}: a probability of {min(chances)}")
                 ask(math.isclose(total, 1), f"{organism.name}: probabilities sum to {total:g}")

@@ -7,6 +7,7 @@ the view is all that counts   PASS   4788 changes to unseen facts changed no ver
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,13 +18,15 @@ from overseers.base import (
     OverseerError,
     Sight,
     TrainingOverseer,
+    made,
     oversee,
     oversee_all,
 )
 from overseers.reader import Reader
+from rlhf_testbed.contract.elsewhere import ask_alike
 from rlhf_testbed.contract.rules import NONSENSE, OPEN, Broken, Result, Rule, ask, tried
-from rlhf_testbed.plugins import told
-from tasks.base import Fact, Outcome, Scenario, Task, Verdict
+from rlhf_testbed.plugins import dotted, overseer_class, task_named, told
+from tasks.base import Fact, Outcome, Scenario, Task, TaskError, Verdict
 
 KNOWLEDGE = (0.0, 0.3, 1.0)
 """κ at which an overseer is tried."""
@@ -49,9 +52,8 @@ def overseers_of(kind: type[Overseer], task: Task) -> list[Overseer]:
     One that reads has a stand-in for its model, whose score changes with every letter: what is
     tried is what it is given to read.
     """
-    if issubclass(kind, HeldOutOverseer):
-        return [kind(task)]
-    found = [kind(task, Sight(knowledge)) for knowledge in KNOWLEDGE]
+    knowledges = KNOWLEDGE[-1:] if issubclass(kind, HeldOutOverseer) else KNOWLEDGE
+    found = [made(kind, task, Sight(knowledge)) for knowledge in knowledges]
     for overseer in found:
         if isinstance(overseer, Reader):
             overseer.give_model(_touchy, threshold=0.5)
@@ -130,9 +132,9 @@ def _at_every_post(rule: Callable[[_Post], int], counted: str) -> Rule[Candidate
             where = f"on {post.overseer.task.name} at κ = {post.overseer.sight.knowledge:g}"
             try:
                 total += rule(post)
-            except (Broken, OverseerError) as broken:
+            except (Broken, OverseerError, TaskError) as broken:
                 raise Broken(f"{where}: {broken}") from None
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise Broken(f"{where}: raised {told(error)}") from None
         return f"{total} {counted}"
 
@@ -143,6 +145,13 @@ def _one_type(candidate: Candidate) -> str:
     trains, held_out = (issubclass(candidate.kind, t) for t in (TrainingOverseer, HeldOutOverseer))
     ask(trains != held_out, "must derive from TrainingOverseer or HeldOutOverseer: one, not both")
     return "trains" if trains else "held out"
+
+
+def _keeps_its_sight(candidate: Candidate) -> str:
+    kept = [
+        each.sight.knowledge for t in candidate.tasks for each in overseers_of(candidate.kind, t)
+    ]
+    return f"κ = {', '.join(f'{knowledge:g}' for knowledge in dict.fromkeys(kept))}"
 
 
 def _numbers_with_reasons(post: _Post) -> int:
@@ -163,6 +172,23 @@ def _repeatable(post: _Post) -> int:
     return len(post.episodes)
 
 
+def _alike_elsewhere(candidate: Candidate) -> str:
+    ask_alike(fingerprint, dotted(candidate.kind), *(dotted(type(t)) for t in candidate.tasks))
+    return "another process judged the same alike"
+
+
+def fingerprint(name: str, *tasks: str) -> str:
+    """A hash of the verdicts of the overseer of that name on a few episodes of tasks by name."""
+    found = [
+        verdict_on(overseer, scenario, response)
+        for task in map(task_named, tasks)
+        for overseer in overseers_of(overseer_class(name), task)
+        for scenario in task.scenarios(OPEN, 0, "train", 3)
+        for response in (*task.responses[:: 1 + len(task.responses) // 10], *NONSENSE)
+    ]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+
 def _view_only(post: _Post) -> int:
     count = 0
     for scenario, response in post.episodes:
@@ -174,11 +200,13 @@ def _view_only(post: _Post) -> int:
 
 OVERSEER_RULES: Mapping[str, Rule[Candidate]] = {
     "it trains or is held out, by type": _one_type,
+    "it keeps the sight that it is given": _keeps_its_sight,
     "verdicts are finite numbers with reasons": _at_every_post(_numbers_with_reasons, "verdicts"),
     "verdicts are repeatable": _at_every_post(
         _repeatable,
         "verdicts, the same in another order, all at once and from a second one",
     ),
+    "verdicts are alike in another process": _alike_elsewhere,
     "the view is all that counts": _at_every_post(
         _view_only, "changes to unseen facts changed no verdict"
     ),

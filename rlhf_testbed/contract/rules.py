@@ -55,5 +55,5 @@ def _result(name: str, rule: Rule[Subject], subject: Subject) -> Result:
         return Result(name, "PASS", rule(subject))
     except (Broken, OverseerError, TaskError) as broken:
         return Result(name, "FAIL", " ".join(str(broken).split()))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Result(name, "FAIL", f"raised {told(error)}")

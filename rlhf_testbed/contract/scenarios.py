@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from rlhf_testbed.contract.elsewhere import ask_alike
 from rlhf_testbed.contract.rules import OPEN, Rule, ask
-from tasks.base import SPLITS, Arm, Dials, Split, Task
+from rlhf_testbed.plugins import dotted, task_named
+from tasks.base import SPLITS, Arm, Dials, Scenario, Split, Task
 
 ARMS = ("neither", "selection_only", "goal_only", "both", "habit")
 NEEDED: Mapping[Split, int] = {"train": 512, "held_out": 512, "probes": 64}
@@ -51,40 +50,34 @@ def _scenarios_follow_the_seed(task: Task) -> str:
 
 
 def _alike_in_another_process(task: Task) -> str:
-    """Jobs and evaluation draw the same scenarios elsewhere; `hash` and the order of a set differ
-    from process to process."""
-    name = f"{type(task).__module__}:{type(task).__qualname__}"
-    program = (
-        "import sys\n"
-        "from rlhf_testbed.contract.scenarios import fingerprint\n"
-        "from rlhf_testbed.plugins import task_named\n"
-        f"print(fingerprint(task_named({name!r})))"
-    )
-    for hash_seed in ("1", "2"):
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
-        command = [sys.executable, "-c", program]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True)
-        ask(
-            not ended.returncode,
-            f"another process failed: {(ended.stderr or '?').splitlines()[-1]}",
-        )
-        same = ended.stdout.split()[-1:] == [fingerprint(task)]
-        ask(same, "another process makes others of the same seed (hash, or the order of a set?)")
-    return "two more processes made the same scenarios and demonstrations"
+    ask_alike(fingerprint, dotted(type(task)))
+    return "another process made the same scenarios and demonstrations"
 
 
 def _prompts_are_unique(task: Task) -> str:
     for split in SPLITS:
-        scenarios = task.scenarios(OPEN, 0, split, SAMPLE)
-        ask(len(scenarios) == SAMPLE, f"{split}: asked for {SAMPLE}, {len(scenarios)} came")
-        for what, found in (
-            ("prompts", {" ".join(scenario.prompt.split()) for scenario in scenarios}),
-            ("ids", {scenario.id for scenario in scenarios}),
-        ):
-            twice = SAMPLE - len(found)
-            ask(not twice, f"{split}: {twice} of {SAMPLE} {what} repeat another")
+        refuse_repeated(split, task.scenarios(OPEN, 0, split, SAMPLE), SAMPLE)
     return f"{SAMPLE} in each split"
+
+
+def refuse_repeated(split: Split, scenarios: Sequence[Scenario], count: int) -> None:
+    """Raises `Broken` unless these are `count` scenarios, each with a prompt and an id of its own.
+
+    Prompts that differ in spaces only are the same.
+    """
+    odd = [each for each in scenarios if not isinstance(each, Scenario)]
+    ask(not odd, f"{split}: {odd[:1]!r:.60} is no Scenario")
+    mute = [s for s in scenarios if not (isinstance(s.prompt, str) and isinstance(s.id, str))]
+    ask(not mute, f"{split}: {mute[:1]!r:.60}: prompt and id must be texts")
+    ask(len(scenarios) == count, f"{split}: asked for {count}, {len(scenarios)} came")
+    for what, found in (
+        ("prompts", {" ".join(scenario.prompt.split()) for scenario in scenarios}),
+        ("ids", {scenario.id for scenario in scenarios}),
+    ):
+        twice = count - len(found)
+        ask(not twice, f"{split}: {twice} of {count} {what} repeat another")
+    for scenario in scenarios:
+        _refuse_odd_facts(scenario)
 
 
 def _splits_share_no_prompt(task: Task) -> str:
@@ -109,13 +102,17 @@ def _there_are_enough(task: Task) -> str:
 def _facts_are_plain(task: Task) -> str:
     for split in SPLITS:
         for scenario in task.scenarios(OPEN, 0, split, 100):
-            ask(bool(scenario.prompt.strip()), f"{scenario.id} has no prompt")
-            facts = dict(scenario.facts)
-            plain = all(isinstance(fact, str | int | float | bool) for fact in facts.values())
-            ask(plain and json.loads(json.dumps(facts)) == facts, f"{scenario.id}: {facts!r:.60}")
-            strays = set(scenario.concealable) - set(facts)
-            ask(not strays, f"concealable, and no fact: {', '.join(map(str, sorted(strays)))}")
+            _refuse_odd_facts(scenario)
     return "texts and numbers; what is concealable is a fact"
+
+
+def _refuse_odd_facts(scenario: Scenario) -> None:
+    ask(bool(scenario.prompt.strip()), f"{scenario.id} has no prompt")
+    for name, fact in scenario.facts.items():
+        plain = isinstance(name, str) and isinstance(fact, str | int | float)
+        ask(plain and fact == fact, f"{scenario.id}: the fact {name!r:.30} is {fact!r:.60}")
+    strays = set(scenario.concealable) - set(scenario.facts)
+    ask(not strays, f"concealable, and no fact: {', '.join(map(str, sorted(strays)))}")
 
 
 def _prompts_keep_sight_to_themselves(task: Task) -> str:
@@ -152,8 +149,9 @@ def _demonstrations_keep_to_training(task: Task) -> str:
     return f"none of {SAMPLE} held-out prompts or probes is demonstrated"
 
 
-def fingerprint(task: Task) -> str:
-    """A hash of what a task makes from fixed seeds."""
+def fingerprint(name: str) -> str:
+    """A hash of what the task of that name makes from fixed seeds."""
+    task = task_named(name)
     made = [
         [scenario.id, scenario.prompt, dict(scenario.facts), scenario.concealable]
         for split in SPLITS

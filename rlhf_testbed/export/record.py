@@ -20,7 +20,8 @@ from rlhf_testbed import ledger
 from rlhf_testbed.config import RunConfig, parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.judging import judged_all
-from rlhf_testbed.overseeing import overseer_errors, training_overseer
+from rlhf_testbed.overseeing import training_overseer
+from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.reading import KNOWING, arm_of
 from rlhf_testbed.run_directory import RunDirectory
 from tasks.base import Scenario, Task, Verdict
@@ -95,7 +96,7 @@ def read_record(directory: RunDirectory) -> Record:
     held_out: list[Generation] = []
     if evaluators:
         fresh = ledger.read(directory.evaluation(evaluators[0]) / "held_out.parquet")
-        with overseer_errors(f"{directory.path}: export stopped"):
+        with faults_told(f"{directory.path}: export stopped", run.task):
             seen = _seen_by(training_overseer(run), fresh)
         held_out = _joined(directory, "held_out.parquet", seen, evaluators, run.task)
     return Record(directory, run, train, held_out, evaluators)

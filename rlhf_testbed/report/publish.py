@@ -10,7 +10,6 @@ Everything is written from `results.json`; nothing is typed by hand.
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from rich.console import Console
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import write_text
 from rlhf_testbed.report.table import PRINTED
+from rlhf_testbed.shapes import RESULTS, read_json
 
 WIDTH = 100
 """Columns of the tables."""
@@ -32,7 +32,7 @@ def publish(source: Path, target: Path, definitions: Path = Path("docs/METRICS.m
     file = source / "results.json"
     if not file.is_file():
         raise UsageError(f"{source}: no results.json (rlhf-testbed experiment CONFIG makes it)")
-    results = json.loads(file.read_text(encoding="utf-8"))
+    results = read_json(file, RESULTS)
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, target / "results.json")
     pictures = sorted(source.glob("*.png"))

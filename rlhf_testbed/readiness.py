@@ -1,0 +1,72 @@
+"""Whether a task holds what a run needs, looked at before anything is trained or measured.
+
+    error: task bad.dice:Dice breaks a rule: scenarios: train: 1 of 512 prompts repeat
+    another (rlhf-testbed check bad.dice:Dice tries every rule)
+
+The contract has more rules; without these there is nothing to learn from, or nothing to measure.
+None of them acts out a response. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rlhf_testbed.contract import TASK_RULES
+from rlhf_testbed.contract.rules import Broken, tried
+from rlhf_testbed.contract.scenarios import refuse_repeated
+from rlhf_testbed.errors import UsageError
+from rlhf_testbed.plugins import blamed
+from tasks.base import Demonstration, TaskError
+
+if TYPE_CHECKING:
+    from rlhf_testbed.config import RunConfig
+
+NEEDED = (
+    "the bad behaviour has two names",
+    "the response space is finite and unique",
+    "goals are utilities, and one is intended",
+    "every motive has an organism",
+    "organisms are distributions",
+    "goals come apart on probes",
+)
+"""Rules by name, in the order in which they are tried."""
+
+
+def refuse_unfit(run: RunConfig) -> None:
+    """Raises `UsageError` where a run can't draw its scenarios of each split, each with a prompt of
+    its own, or where its task breaks a rule of `NEEDED`."""
+    name, task, dials, seed = run.testbed.task, run.task, run.dials, run.selection.seed
+    for split, count in run.scenario_counts.items():
+        try:
+            with blamed(f"task {type(task).__name__}", "scenarios"):
+                scenarios = task.scenarios(dials, seed, split, count)
+            refuse_repeated(split, scenarios, count)
+        except TaskError as error:
+            raise UsageError(str(error)) from None
+        except Broken as broken:
+            raise _broken(name, f"scenarios: {broken}") from None
+    for result in tried({rule: TASK_RULES[rule] for rule in NEEDED}, task):
+        if result.status == "FAIL":
+            raise _broken(name, f"{result.rule}: {result.detail}")
+
+
+def refuse_odd_demonstrations(
+    name: str, demonstrations: Sequence[Demonstration], count: int
+) -> None:
+    """Raises `UsageError` unless there are `count` pairs of texts, none of them empty."""
+    try:
+        pairs = [(prompt, response) for prompt, response in demonstrations]
+        odd = [pair for pair in pairs if not all(isinstance(t, str) and t.strip() for t in pair)]
+    except (TypeError, ValueError):
+        raise _broken(name, "demonstrations: are no pairs of prompt and response") from None
+    if len(pairs) != count:
+        raise _broken(name, f"demonstrations: asked for {count}, {len(pairs)} came")
+    if odd:
+        raise _broken(name, f"demonstrations: {len(odd)} of {count} lack a prompt or a response")
+
+
+def _broken(name: str, what: str) -> UsageError:
+    return UsageError(
+        f"task {name} breaks a rule: {what} (rlhf-testbed check {name} tries every rule)"
+    )

@@ -1,0 +1,102 @@
+"""Jobs side by side: what one says when it fails, and that the others go on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlhf_testbed import cli, jobs
+from rlhf_testbed.errors import UsageError
+from rlhf_testbed.jobs import Failure, Job, JobsFailed, run_alone, run_side_by_side
+from rlhf_testbed.progress import Watcher
+
+
+def leave_a_note(watcher: Watcher, file: Path) -> None:
+    file.write_text("done")
+
+
+def refuse(watcher: Watcher, what: str) -> None:
+    raise UsageError(f"{what} is too small")
+
+
+def write_below(watcher: Watcher, file: Path) -> None:
+    (file / "below").write_text("no")
+
+
+def stumble(watcher: Watcher) -> None:
+    raise KeyError("coin")
+
+
+def test_a_job_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    with pytest.raises(JobsFailed) as raised:
+        run_side_by_side([Job("first", refuse, ("x",)), Job("second", leave_a_note, (note,))], 1)
+    assert raised.value.failures == [Failure("first", "x is too small", usage=True)]
+    assert note.read_text() == "done"
+    with pytest.raises(UsageError, match="y is too small"):
+        run_alone(Job("alone", refuse, ("y",)))
+
+
+class Wire:
+    """The end of a connection that a job speaks into."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, message: object) -> None:
+        self.sent.append(message)
+
+
+def sent(job: Job) -> list[Any]:
+    wire = Wire()
+    jobs._work(job, wire)  # type: ignore[arg-type]
+    return wire.sent
+
+
+def test_bad_input_is_a_line_and_a_fault_of_ours_a_traceback(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    assert sent(Job("a", leave_a_note, (file,))) == [None]
+    assert sent(Job("a", refuse, ("x",))) == [Failure("a", "x is too small", usage=True)]
+    said = f"{file / 'below'}: Not a directory"
+    assert sent(Job("a", write_below, (file,))) == [Failure("a", said, usage=True)]
+    ((_, traceback, usage),) = sent(Job("a", stumble, ()))
+    assert traceback.startswith("Traceback")
+    assert traceback.rstrip().endswith("KeyError: 'coin'")
+    assert not usage
+
+
+def test_a_job_knows_nothing_of_a_launch_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its trainer would wait for the other processes, which do not train."""
+    for name in jobs.LAUNCHED:
+        monkeypatch.setenv(name, "2")
+    sent(Job("a", leave_a_note, (Path(os.devnull),)))
+    assert not set(jobs.LAUNCHED) & set(os.environ)
+
+
+@pytest.mark.parametrize(("usage", "status"), [(True, 2), (False, 1)])
+def test_an_experiment_says_which_run_failed(
+    usage: bool,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_: object) -> None:
+        raise JobsFailed([Failure("both, seed 3", "overseer Odd must judge", usage)])
+
+    config = tmp_path / "x.yaml"
+    config.write_text("task: corridor\n")
+    monkeypatch.setattr("rlhf_testbed.experiment.run_experiment", fails)
+    monkeypatch.setattr(sys, "argv", ["rlhf-testbed", "experiment", str(config)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == status
+    assert capsys.readouterr().err.splitlines() == [
+        "error: both, seed 3: overseer Odd must judge",
+        "The other runs are kept: the same command goes on with what failed.",
+    ]
