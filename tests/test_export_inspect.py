@@ -238,6 +238,13 @@ def test_inspect_view_shows_both_verdicts_and_a_reason(
             api.expect(panel).to_contain_text(said)
         for scorer in ("training_overseer", "full_knowledge", "scripted", "unwanted_approved"):
             assert page.get_by_text(scorer, exact=True).first.is_visible()
+        verdicts = {
+            "training_overseer": ("C", caught.row["reason"]),
+            "full_knowledge": ("I", caught.verdicts["full_knowledge"].reason),
+        }
+        for scorer, (letter, reason) in verdicts.items():
+            line = [scorer, re.escape(caught.row["response"]), letter, re.escape(reason)]
+            assert re.search(r"\s+".join(line), panel.inner_text())
         picture = page.screenshot(path=tmp_path / "verdicts.png")
         page.go_back()
         page.go_back()

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,15 @@ def test_no_file_names_a_path_of_one_machine() -> None:
         for match in MACHINE_PATH.finditer(path.read_bytes())
     ]
     assert not found
+
+
+def test_the_command_of_this_process_can_be_typed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the machine's path to the program, and quoted."""
+    from rlhf_testbed.run_directory import this_command
+
+    words = ["/opt/venv/bin/rlhf-testbed", "report", "runs/both knowledge=0.5/seed-0"]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    assert this_command() == "rlhf-testbed report 'runs/both knowledge=0.5/seed-0'"
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("a.train", None))
+    assert this_command() == "python -m a.train report 'runs/both knowledge=0.5/seed-0'"

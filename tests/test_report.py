@@ -375,6 +375,36 @@ def test_dose_and_plane_draw_their_rows() -> None:
     assert len(threat_plane.figure(results).rows) == 3 * (1 + 2)
 
 
+def published(name: str) -> dict[str, Any]:
+    file = Path(__file__).parent.parent / "docs" / "results" / name / "results.json"
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def test_two_varied_dials_are_a_heat_map_of_each_threat() -> None:
+    figure = dose.figure(published("corridor-map"))
+    assert figure is not None
+    assert len(figure.rows) == 2 * 16
+    panels = figure.spec()["concat"]
+    assert [panel["layer"][0]["mark"]["type"] for panel in panels] == ["rect", "rect"]
+    assert figure.caption == "means over 2 training seeds; intervals are in the table of arms"
+
+
+def test_an_interval_that_dwarfs_the_dots_is_cut_and_that_is_said() -> None:
+    wide, narrow = (threat_plane.figure(published(n)) for n in ("corridor-map", "corridor"))
+    assert "cut at the frame" in wide.caption
+    assert "cut" not in narrow.caption
+    highest = max(row["high_2"] for row in wide.rows if row.get("high_2") is not None)
+    axis = wide.spec()["concat"][0]["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert axis[1] < 3 < highest
+
+
+def test_a_command_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "a b", arms=("both",), seeds=(0,), updates=1)
+    shutil.rmtree(folder / "both" / "seed-0" / "evaluation")
+    commands = [lack.command for lack in Source.of(folder).missing]
+    assert f"rlhf-testbed evaluate '{folder}/both/seed-0'" in commands
+
+
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("words", "name"), [(["report"], "index.html"), (["inspect", "--web"], "generations.html")]

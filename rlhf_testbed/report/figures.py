@@ -33,7 +33,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f", "#e69f00", "#5
 MANY_COLOURS = alt.SchemeParams(name="viridis", extent=[0.15, 0.9])
 """Without its ends, which can't be told from dark and from light paper."""
 PICTURES = ("png", "svg")
-PAPER = {
+PAPER: dict[str, Any] = {
     "background": "white",
     "view": {"stroke": "#dddddd"},
     "axis": {
@@ -45,7 +45,6 @@ PAPER = {
     "header": {"labelFontSize": 13, "titleFontSize": 12},
     "legend": {
         "orient": "top",
-        "columns": 5,
         "labelFontSize": 12,
         "titleFontSize": 12,
         "symbolOpacity": 1,
@@ -89,13 +88,20 @@ def write(figure: Figure, folder: Path) -> list[Path]:
 def save(figure: Figure, folder: Path) -> list[Path]:
     """Writes a figure as PNG and SVG; returns the files."""
     title = {"text": figure.title, "subtitle": wrapped(figure.caption), "anchor": "start"}
-    spec = figure.spec() | {"config": PAPER, "title": title}
+    legend = {**PAPER["legend"], "columns": _columns(figure.rows)}
+    spec = figure.spec() | {"config": {**PAPER, "legend": legend}, "title": title}
     png, svg = (folder / f"{figure.name}.{ending}" for ending in PICTURES)
     with written_whole(png) as aside:
         aside.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
     with written_whole(svg) as aside:
         aside.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
     return [png, svg]
+
+
+def _columns(rows: Rows) -> int:
+    """Columns of a legend of arms that is about as wide as two panels."""
+    longest = max((len(str(row.get("arm", ""))) for row in rows), default=0)
+    return max(1, int(780 // (50 + 6.5 * longest)))
 
 
 def as_csv(rows: Rows) -> str:
