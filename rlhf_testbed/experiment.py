@@ -180,9 +180,8 @@ def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[s
     run_side_by_side(jobs, workers)
     static = from_json(read_json(gates_file))
     file = experiment.folder / "results.json"
-    minutes = round((time.monotonic() - started) / 60, 1)
-    took = {"minutes": minutes, "runs": sum(job.title != GATES for job in jobs)}
-    write_json(file, summarise(experiment, static) | {"took": took})
+    minutes, runs = (time.monotonic() - started) / 60, sum(job.title != GATES for job in jobs)
+    write_json(file, summarise(experiment, static) | {"took": _took(file, minutes, runs)})
     return shapes.read_json(file, shapes.RESULTS)
 
 
@@ -265,6 +264,16 @@ def _build_populations(experiment: Experiment, workers: int | None) -> None:
 
 def _measures(experiment: Experiment, setting: str, seed: int) -> Mapping[str, Any]:
     return read_measures(experiment.directory(setting, seed).evaluation(KNOWING))
+
+
+def _took(file: Path, minutes: float, runs: int) -> dict[str, float]:
+    """What it took in all: with what was filed before, when it was started anew."""
+    try:
+        before = read_json(file).get("took") or {}
+    except (UsageError, AttributeError):
+        before = {}
+    minutes += before.get("minutes", 0)
+    return {"minutes": round(minutes, 1), "runs": runs + before.get("runs", 0)}
 
 
 def _points(directory: RunDirectory) -> Points:
