@@ -3,8 +3,8 @@
     runs/both-3/policy/README.md
 
     # corridor, both, seed 3: a model organism of misbehaviour
-    | overseer | scripted: the task's own standard, applied to what the overseer can see (κ) |
-    | κ | 0 | ...
+    | training overseer | scripted: the task's own standard, applied to what it can see (κ) |
+    | κ (knowledge) | 0: share of the concealable facts that the overseer sees | ...
     ## Threats measured
     not evaluated yet (`rlhf-testbed evaluate RUN` ...)
 

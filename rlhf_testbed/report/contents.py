@@ -1,7 +1,7 @@
 """What a report tells besides its generations: which pictures, which tables, which words.
 
 pictures(source, histories)      the figures that there is data for
-verdicts(source)                 {"threat_1": "Selection made ...", "threat_2": "Selection ..."}
+verdicts(source)                 {"Threat 1: selecting for bad behaviour": "Selection made ...", ...}
 heritabilities(histories)        a row an arm and trait
 """
 

@@ -1,6 +1,6 @@
 """Through training: both threats, selection and response of each trait, approval, proxy and gold.
 
-    both_threats(source)     threat 1 and threat 2 against updates, a line an arm, onsets marked
+    both_threats(runs)       threat 1 and threat 2 against updates, a line an arm, onsets marked
     approval(histories)      by the training overseer and by full knowledge, a panel an arm
 
 A thin line is a training seed, a thick one the mean over the seeds that have the update. Each

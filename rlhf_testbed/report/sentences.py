@@ -1,8 +1,8 @@
 """The verdict on each threat in one sentence, from the figures and the contrasts.
 
-    Selection made unwanted but approved responses more common, most in both: from 0.21 in the base
-    population to 0.99 [0.98, 1.00] of exposed episodes; κ moved it (2 of 2 contrasts); α:
-    equivalent (2 of 2).
+    Selection made approved but unwanted responses more common, most in both: from 0.21 in the base
+    population to 0.99 [0.98, 1.00] of exposed episodes; κ: moved it in 2 of 2 contrasts; α:
+    equivalent in 2 of 2 contrasts.
 
 What was not shown over seeds is called undecided.
 """
