@@ -1,7 +1,7 @@
 """What a report tells besides its generations: which pictures, which tables, which words.
 
 pictures(source, histories)      the figures that there is data for
-verdicts(source)                 {"Threat 1: selecting for bad behaviour": "Selection made ...", ...}
+verdicts(source)                 {"Threat 1: selecting for ...": "Selection made ...", ...}
 heritabilities(histories)        a row an arm and trait
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlhf_testbed.measures.statistics import interval_over_seeds
-from rlhf_testbed.over_seeds import TERMS
-from rlhf_testbed.report import curves, dose, sentences, threat_plane
+from rlhf_testbed.files import read_text
+from rlhf_testbed.over_seeds import TERMS, interval
+from rlhf_testbed.report import curves, dose, proxy_and_gold, sentences, threat_plane
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.figures import Figure, save
 from rlhf_testbed.report.sources import Source
@@ -59,7 +59,7 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
         curves.approval(histories),
         curves.selection_differentials(histories),
         curves.trait_rates(histories),
-        curves.proxy_and_gold(source.runs),
+        proxy_and_gold.figure(source.runs),
     ]
     return [figure for figure in found if figure is not None]
 
@@ -72,7 +72,7 @@ def draw_headlines(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """
     found = [dose.figure(results), threat_plane.figure(results)]
     if any("teacher" in one["risen"] for one in _optimised(results).values()):
-        found.append(curves.proxy_and_gold(Source.of(folder).runs))
+        found.append(proxy_and_gold.figure(Source.of(folder).runs))
     return [file for figure in found if figure for file in save(figure, folder)]
 
 
@@ -104,7 +104,7 @@ def _purpose(source: Source) -> str:
     if not file.is_file():
         return ""
     words: list[str] = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in read_text(file).splitlines():
         if not line.startswith("# ") or line.startswith("#   "):
             break
         words.append(line.removeprefix("# ").replace("`", "").strip())
@@ -132,8 +132,8 @@ def columns(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _has(arm: Mapping[str, Any], name: str) -> bool:
-    interval = arm.get(name)
-    return isinstance(interval, Mapping) and interval.get("mean") is not None
+    figure = arm.get(name)
+    return isinstance(figure, Mapping) and figure.get("mean") is not None
 
 
 def orders(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -184,8 +184,7 @@ def heritabilities(histories: Sequence[History]) -> list[dict[str, Any]]:
             judged = [value for value in estimates if value is not None and value == value]
             row: dict[str, Any] = {"arm": arm, "trait": trait, "seeds": len(judged)}
             if len(judged) == len(runs):
-                interval = interval_over_seeds(judged)._asdict()
-                row["interval"] = {k: None if v != v else v for k, v in interval.items()}
+                row["interval"] = interval(judged)
                 row["reason"] = ""
             else:
                 lacks = [one["reason"] for one in found if one["estimate"] not in judged]
