@@ -45,7 +45,7 @@ from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import known_population, load_population, population_folder
 from rlhf_testbed.progress import quiet
 from rlhf_testbed.readiness import refuse_unfit
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.run_directory import KNOWING, RunDirectory
 from rlhf_testbed.shapes import MEASURES, TRAINED, read_json
 from rlhf_testbed.through_training import through_training
 from rlhf_testbed.train import load_policy
@@ -54,7 +54,7 @@ from tasks.base import Scenario, Task
 
 def evaluate(
     directory: RunDirectory,
-    overseer_name: str = "full_knowledge",
+    overseer_name: str = KNOWING,
     knowledge: float | None = None,
     overseer_args: Sequence[str] | None = None,
 ) -> Measures:

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from rlhf_testbed.contrasts import SYMBOLS
 from rlhf_testbed.over_seeds import TERMS
+from rlhf_testbed.report.sentences import short
 
 LEFT: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
@@ -220,12 +221,8 @@ def interval_text(interval: Mapping[str, float | None] | None) -> str:
     if interval is None or interval["mean"] is None:
         return "-"
     low, high = interval["low"], interval["high"]
-    ends = "(one seed)" if low is None or high is None else f"\\[{_short(low)}, {_short(high)}]"
-    return f"{_short(interval['mean'])}\n{ends}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00")
+    ends = "(one seed)" if low is None or high is None else f"\\[{short(low)}, {short(high)}]"
+    return f"{short(interval['mean'])}\n{ends}"
 
 
 def print_measures(measures: Mapping[str, Any], console: Console) -> None:
