@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import torch
 
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import reported
 from rlhf_testbed.files import read_json, write_json
 from rlhf_testbed.jobs import Job, run_side_by_side
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.ppo import SelectionTrainer
 from rlhf_testbed.progress import Watcher, quiet

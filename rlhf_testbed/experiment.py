@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from rlhf_testbed import shapes
-from rlhf_testbed.config import DIALS, RunConfig, parse_run, parse_seeds, parse_vary
+from rlhf_testbed.config import DIALS, RunConfig
 from rlhf_testbed.contract.scenarios import is_honest
 from rlhf_testbed.contrasts import as_json as as_plain
 from rlhf_testbed.contrasts import contrasts
@@ -35,6 +35,7 @@ from rlhf_testbed.files import file_name, read_yaml, write_json, write_text
 from rlhf_testbed.gates import Gate, as_json, from_json, honest_optimum, in_order, static_gates
 from rlhf_testbed.jobs import Job, run_side_by_side
 from rlhf_testbed.over_seeds import Points, of_arm, orders
+from rlhf_testbed.parsing import parse_run, parse_seeds, parse_vary
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import load_population, population_folder
 from rlhf_testbed.progress import Watcher, quiet

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 from overseers.base import Overseer
 from rlhf_testbed import ledger
-from rlhf_testbed.config import RunConfig, parse_run
+from rlhf_testbed.config import RunConfig
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.judging import judged_all
 from rlhf_testbed.overseeing import training_overseer
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.reading import arm_of
 from rlhf_testbed.run_directory import KNOWING, RunDirectory
