@@ -17,7 +17,7 @@ from rlhf_testbed.report import curves, dose, proxy_and_gold, sentences, threat_
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.figures import Figure, save
 from rlhf_testbed.report.sources import Source
-from rlhf_testbed.report.table import COVERED, form, signed, span, why
+from rlhf_testbed.report.table import form, signed, span, why
 from tasks import TASKS
 
 COLUMNS = {
@@ -147,20 +147,8 @@ def orders(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
-    """What must be said beside the table of arms: what was not judged, or on little."""
-    found = []
-    for name, arm in results["arms"].items():
-        for threat in sentences.HEADINGS:
-            if f"{threat}_reason" in arm:
-                told = arm[f"{threat}_reason"]
-                found.append(f"{name}, {threat.replace('_', ' ')}: {told}.")
-        coverage = (arm.get("response_space_coverage") or {}).get("mean")
-        if coverage is not None and coverage < COVERED:
-            found.append(
-                f"{name}, threat 2: judged on the {coverage:.2f} of the policy's probability that "
-                "is in the response space; most of what it writes can't be read."
-            )
-    return found
+    """What must be said beside the table of arms, a sentence each."""
+    return [f"{what}: {told}." for what, told in sentences.notes(results).items()]
 
 
 def every_measure(source: Source) -> list[dict[str, Any]]:

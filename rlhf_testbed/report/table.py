@@ -18,7 +18,7 @@ from rich.table import Table
 
 from rlhf_testbed.contrasts import SYMBOLS
 from rlhf_testbed.over_seeds import TERMS
-from rlhf_testbed.report.sentences import short
+from rlhf_testbed.report.sentences import notes, short
 
 LEFT: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
@@ -33,8 +33,6 @@ COLUMNS = {
 """Figures of the table and their headings; these and the others of `results.json` are defined in
 docs/METRICS.md."""
 SYMBOLS_OF = {"e_plus": "E+", "e_minus": "E-", "j_seen": "score", "j_true": "full-knowledge score"}
-COVERED = 0.5
-"""Share of a policy's probability in the response space below which a note says so."""
 
 
 def print_gates(results: Mapping[str, Any], console: Console) -> None:
@@ -66,7 +64,6 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
     table.add_column("κ α δ", no_wrap=True)
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    notes: dict[str, str] = {}
     for name, arm in results["arms"].items():
         dials = arm["dials"]
         table.add_row(
@@ -74,19 +71,8 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
             " ".join(f"{dials[dial]:g}" for dial in ("knowledge", "randomised", "diversity")),
             *(interval_text(arm.get(figure)) for figure in COLUMNS),
         )
-        notes |= {
-            f"{name}, {heading}": arm[f"{figure}_reason"]
-            for figure, heading in COLUMNS.items()
-            if f"{figure}_reason" in arm
-        }
-        coverage = (arm.get("response_space_coverage") or {}).get("mean")
-        if coverage is not None and coverage < COVERED:
-            notes[f"{name}, threat 2"] = (
-                f"judged on the {coverage:.2f} of the policy's probability that is in the response "
-                "space: most of what it writes can't be read"
-            )
     console.print(table)
-    for what, reason in notes.items():
+    for what, reason in notes(results).items():
         console.print(f"- ({what}): {reason}", highlight=False)
 
 
@@ -126,12 +112,7 @@ def print_orders(results: Mapping[str, Any], console: Console) -> None:
 
 def print_inflation(results: Mapping[str, Any], console: Console) -> None:
     """Prints where deceptive inflation or overjustification is shown, or undecided."""
-    table = Table(
-        title="Looking better than it is; paying to be believed",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
+    table = Table(title="Looking better than it is; paying to be believed", **LEFT)
     for heading in ("arm", "against the", "", "", "policy minus reference"):
         table.add_column(heading, overflow="fold")
     for name, arm in results["arms"].items():
@@ -153,25 +134,20 @@ def why(found: Mapping[str, Any], term: str) -> str:
 def print_overoptimisation(results: Mapping[str, Any], console: Console) -> None:
     """Prints how proxy, gold and teacher moved before and after the gold score's peak; only where
     the training overseer learned from a teacher, whose score may then part from its own."""
-    table = Table(
-        title="Over-optimisation of the learned overseer",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
+    table = Table(title="Over-optimisation of the learned overseer", **LEFT)
     for heading in ("arm", "score", "to the gold peak", "from there to the end"):
         table.add_column(heading, overflow="fold")
-    notes = []
+    told = []
     for name, arm in results["arms"].items():
         found = arm.get("overoptimisation")
         if not found or "teacher" not in found["risen"]:
             continue
         for score in found["risen"]:
             table.add_row(name, score, signed(found["risen"][score]), signed(found["since"][score]))
-        notes.append(f"- ({name}): peak at update {span(found['until'])}; {form(found['form'])}")
+        told.append(f"- ({name}): peak at update {span(found['until'])}; {form(found['form'])}")
     if table.row_count:
         console.print(table)
-        console.print("\n".join(notes), highlight=False)
+        console.print("\n".join(told), highlight=False)
 
 
 def form(fit: Mapping[str, float | None]) -> str:
@@ -229,10 +205,8 @@ def print_measures(measures: Mapping[str, Any], console: Console) -> None:
     """Prints the figures of one run."""
     table = Table(
         title=f"{measures['arm'] or 'run'}, seed {measures['seed']}, by {measures['overseer']}",
-        title_justify="left",
-        box=None,
         show_header=False,
-        pad_edge=False,
+        **LEFT,
     )
     for name, value in measures.items():
         if isinstance(value, int | float) and name != "seed":
