@@ -31,7 +31,7 @@ from rlhf_testbed.contrasts import as_json as as_plain
 from rlhf_testbed.contrasts import contrasts
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate, read_measures
-from rlhf_testbed.files import file_name, read_yaml, write_json, write_text
+from rlhf_testbed.files import file_name, read_json, read_yaml, write_json, write_text
 from rlhf_testbed.gates import Gate, as_json, from_json, honest_optimum, in_order, static_gates
 from rlhf_testbed.jobs import Job, run_side_by_side
 from rlhf_testbed.over_seeds import Points, of_arm, orders
@@ -179,9 +179,8 @@ def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[s
     run_side_by_side(jobs, workers)
     static = from_json(shapes.read_list(gates_file, shapes.GATES))
     file = experiment.folder / "results.json"
-    minutes = round((time.monotonic() - started) / 60, 1)
-    took = {"minutes": minutes, "runs": sum(job.title != GATES for job in jobs)}
-    write_json(file, summarise(experiment, static) | {"took": took})
+    minutes, runs = (time.monotonic() - started) / 60, sum(job.title != GATES for job in jobs)
+    write_json(file, summarise(experiment, static) | {"took": _took(file, minutes, runs)})
     return shapes.read_json(file, shapes.RESULTS)
 
 
@@ -259,6 +258,16 @@ def _build_populations(experiment: Experiment, workers: int | None) -> None:
 
 def _measures(experiment: Experiment, setting: str, seed: int) -> Mapping[str, Any]:
     return read_measures(experiment.directory(setting, seed).evaluation(KNOWING))
+
+
+def _took(file: Path, minutes: float, runs: int) -> dict[str, float]:
+    """What it took in all: with what was filed before, when it was started anew."""
+    try:
+        before = read_json(file).get("took") or {}
+    except (UsageError, AttributeError):
+        before = {}
+    minutes += before.get("minutes", 0)
+    return {"minutes": round(minutes, 1), "runs": runs + before.get("runs", 0)}
 
 
 def _points(directory: RunDirectory) -> Points:

@@ -3,9 +3,10 @@
 Gates of corridor
 PASS   knowable   taught honestly, right on 1.00 of 128 held-out scenarios ...
 
-arm     κ α δ        threat 1        threat 2    ...
-both    0 0 1            0.98            1.02    ...
-                 [0.97, 0.99]    [0.91, 1.13]
+arm
+κ α δ       threat 1      threat 2   bad, unseen ...
+both            0.98          1.02          0.98
+0 0 1   [0.97, 0.99]  [0.91, 1.13]  [0.97, 0.99]
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from rlhf_testbed.contrasts import SYMBOLS
 from rlhf_testbed.over_seeds import TERMS
 from rlhf_testbed.report.sentences import notes, short
 
-LEFT: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
+SHOWN_DIALS = ("knowledge", "randomised", "diversity")
+LEFT: dict[str, Any] = {
+    "title_justify": "left",
+    "box": None,
+    "pad_edge": False,
+    "padding": (0, 1, 0, 0),
+}
 STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
 VERDICT_STYLE = {"moved": "bold", "equivalent": "green", "undecided": "yellow"}
 COLUMNS = {
@@ -60,15 +67,13 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
         "with 95 % intervals (threat 2 in nats)",
         **LEFT,
     )
-    table.add_column("arm", no_wrap=True)
-    table.add_column("κ α δ", no_wrap=True)
+    table.add_column("arm\nκ α δ", overflow="fold")
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for name, arm in results["arms"].items():
         dials = arm["dials"]
         table.add_row(
-            name,
-            " ".join(f"{dials[dial]:g}" for dial in ("knowledge", "randomised", "diversity")),
+            "\n".join([name, " ".join(f"{dials[dial]:g}" for dial in SHOWN_DIALS)]),
             *(interval_text(arm.get(figure)) for figure in COLUMNS),
         )
     console.print(table)
@@ -113,14 +118,13 @@ def print_orders(results: Mapping[str, Any], console: Console) -> None:
 def print_inflation(results: Mapping[str, Any], console: Console) -> None:
     """Prints where deceptive inflation or overjustification is shown, or undecided."""
     table = Table(title="Looking better than it is; paying to be believed", **LEFT)
-    for heading in ("arm", "against the", "", "", "policy minus reference"):
+    for heading in ("arm", "what, against whom", "", "policy minus reference"):
         table.add_column(heading, overflow="fold")
     for name, arm in results["arms"].items():
         for found in arm.get("inflation", []):
             for term in (term for term in TERMS if found[term] != "not shown"):
-                table.add_row(
-                    name, found["reference"], term.replace("_", " "), found[term], why(found, term)
-                )
+                what = f"{term.replace('_', ' ')}, against the {found['reference']}"
+                table.add_row(name, what, found[term], why(found, term))
     if table.row_count:
         console.print(table)
 

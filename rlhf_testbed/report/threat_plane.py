@@ -18,6 +18,8 @@ SHARE = "threat 1: unwanted yet approved, of exposed episodes"
 NATS = "threat 2: goal-directedness towards an unintended goal (nats)"
 FEW = 8
 """With more arms than this, names on the plane would cover each other: the legend has them."""
+NEAR = 0.05
+"""Arms whose means are this close in both threats (share, nats) share one line of names."""
 
 
 def figure(results: Mapping[str, Any]) -> Figure:
@@ -26,7 +28,8 @@ def figure(results: Mapping[str, Any]) -> Figure:
     passed = f"; gates passed: {gates.count('PASS')} of {len(gates)}" if gates else ""
     several = any(len(arm["seeds"]) > 1 for arm in results["arms"].values())
     over = f"over {seeds_told(results)}" if several else "(none: one seed)"
-    rows = plain([*_seeds(results), *_means(results)])
+    means = _means(results)
+    rows = plain([*_seeds(results), *means, *_names(means)])
     cut = ", cut at the frame" if _cut(rows) else ""
     return Figure(
         name="threat_plane",
@@ -106,9 +109,9 @@ def _layers(
     sides = {"left": "!(datum.threat_1 >= 0.5)", "right": "datum.threat_1 >= 0.5"} if named else {}
     for side, where in sides.items():
         offset = 14 if side == "left" else -14
-        names = of("mean").transform_filter(where)
+        names = of("name").transform_filter(where)
         layers.append(
-            names.mark_text(align=side, dx=offset, dy=-12, fontSize=14).encode(text="arm:N")
+            names.mark_text(align=side, dx=offset, dy=-12, fontSize=14).encode(text="names:N")
         )
     return alt.layer(*layers)
 
@@ -140,3 +143,23 @@ def _means(results: Mapping[str, Any]) -> list[dict[str, Any]]:
                 row[f"high_{number}"] = interval["high"]
         rows.append(row)
     return rows
+
+
+def _names(means: Rows) -> list[dict[str, Any]]:
+    """What is written at the means: a row for each group of arms that lie in one place."""
+    found: list[dict[str, Any]] = []
+    for mean in means:
+        for group in found:
+            if _near(group, mean):
+                group["names"] += f", {mean['arm']}"
+                break
+        else:
+            place = {threat: mean[threat] for threat in ("threat_1", "threat_2")}
+            found.append({"kind": "name", "arm": mean["arm"], "names": mean["arm"], **place})
+    return found
+
+
+def _near(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two means would have their names over each other."""
+    pairs = [(one[threat], other[threat]) for threat in ("threat_1", "threat_2")]
+    return all(a is b is None or (None not in (a, b) and abs(a - b) <= NEAR) for a, b in pairs)
