@@ -6,22 +6,23 @@ turn. Drawn from `proxy_and_gold.json` of each run.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import numpy as np
 
+from rlhf_testbed.arrays import Floats
+from rlhf_testbed.measures.overoptimization import best_of_n_form, rl_form
 from rlhf_testbed.over_seeds import SCORES
 from rlhf_testbed.report.figures import COLOURS, DRAWN, SMALL, Figure, plain
 from rlhf_testbed.report.sources import RunRecord
 
-FORMS: Mapping[str, tuple[str, Callable[[float, float, float], float]]] = {
-    "training": ("rl_form", lambda d, a, b: d * (a - b * math.log(d)) if d > 0 else 0.0),
-    "best_of_n": ("best_of_n_form", lambda d, a, b: d * (a - b * d)),
+FORMS: Mapping[str, tuple[str, Callable[..., Floats]]] = {
+    "training": ("rl_form", rl_form),
+    "best_of_n": ("best_of_n_form", best_of_n_form),
 }
-"""Which form is drawn through which points, and its value at a distance."""
+"""Which form is drawn through which points: its name in the file, and the form."""
 
 
 def figure(runs: Sequence[RunRecord]) -> Figure | None:
@@ -62,8 +63,10 @@ def _scores(run: RunRecord, means: str, found: Mapping[str, Any]) -> Iterable[di
     alpha, beta = (found[name][letter] for letter in ("alpha", "beta"))
     if alpha is None or beta is None:
         return
-    for d in np.linspace(0, max(point["d"] for point in points), 25).tolist():
-        yield {"kind": "form", **here, "of": "gold", "d": d, "value": form(d, alpha, beta)}
+    distances = np.linspace(0, max(point["d"] for point in points), 25)
+    drawn = zip(distances.tolist(), form(distances, alpha, beta).tolist(), strict=True)
+    for d, value in drawn:
+        yield {"kind": "form", **here, "of": "gold", "d": d, "value": value}
 
 
 def _score_panel(arm: str, scores: Sequence[str]) -> alt.LayerChart:
