@@ -13,7 +13,6 @@ are noisy: the ratio is the figure, and the median of the pairs is quoted.
 from __future__ import annotations
 
 import hashlib
-import json
 import statistics
 import sys
 import tempfile
@@ -23,10 +22,10 @@ from typing import NamedTuple
 
 import torch
 
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import reported
-from rlhf_testbed.files import write_json
+from rlhf_testbed.files import read_json, write_json
 from rlhf_testbed.jobs import Job, run_side_by_side
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.ppo import SelectionTrainer
 from rlhf_testbed.progress import Watcher, quiet
@@ -78,7 +77,7 @@ def main() -> None:
                 title = f"pair {pair + 1} of {PAIRS}: {name}"
                 task = ([*arguments, "--output_dir", scratch], stock, file)
                 run_side_by_side([Job(title, time_training, task)], workers=1)
-                timings.append(Timing(**json.loads(Path(file).read_text(encoding="utf-8"))))
+                timings.append(Timing(**read_json(Path(file))))
             pairs.append((timings[0], timings[1]))
     same = all(stock.parameters == ours.parameters for stock, ours in pairs)
     slow = statistics.median(stock.episodes_per_second for stock, _ in pairs)

@@ -165,7 +165,7 @@ def latent(
     Linear probes, before the response is written and after it, in the policy and in its base model
     on the same text. They find what can be read off a state, not what the policy uses.
     """
-    from rlhf_testbed.run_directory import RunDirectory
+    from rlhf_testbed.run_directory import KNOWING, RunDirectory
 
     directory = RunDirectory.open(run)
     directory.summary()
@@ -176,7 +176,7 @@ def latent(
     from rlhf_testbed.report.latent import print_latent
 
     print_latent(read(directory, episodes), Console())
-    print(f"\nfiled in {directory.evaluation('full_knowledge') / 'latent.json'}")
+    print(f"\nfiled in {directory.evaluation(KNOWING) / 'latent.json'}")
 
 
 @app.command()

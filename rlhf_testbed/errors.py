@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOSPC, ENOTDIR, EPERM, EROFS
 from typing import TypeVar
@@ -57,7 +57,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     return UsageError(f"{what} '{name}' is unknown ({hint})")
 
 
-def looked_up(what: str, name: str, table: dict[str, Entry]) -> Entry:
+def looked_up(what: str, name: str, table: Mapping[str, Entry]) -> Entry:
     """The entry of that name; raises `UsageError` with the nearest name that there is."""
     if name not in table:
         raise unknown(what, name, table)

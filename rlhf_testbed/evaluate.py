@@ -27,7 +27,7 @@ from overseers.base import HeldOutOverseer, Overseer, TrainingOverseer
 from overseers.learned import Learned
 from rlhf_testbed import ledger
 from rlhf_testbed.arrays import Floats
-from rlhf_testbed.config import RunConfig, parse_run
+from rlhf_testbed.config import RunConfig
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import write_json
 from rlhf_testbed.goals import Measures, Place, estimated_goal_measures, goal_measures
@@ -41,11 +41,12 @@ from rlhf_testbed.measures.selection import (
 )
 from rlhf_testbed.model_card import card_file, fill_in_threats, write_card
 from rlhf_testbed.overseeing import named_overseer, training_overseer
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import known_population, load_population, population_folder
 from rlhf_testbed.progress import quiet
 from rlhf_testbed.readiness import refuse_unfit
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.run_directory import KNOWING, RunDirectory
 from rlhf_testbed.shapes import MEASURES, TRAINED, read_json
 from rlhf_testbed.through_training import through_training
 from rlhf_testbed.train import load_policy
@@ -54,7 +55,7 @@ from tasks.base import Scenario, Task
 
 def evaluate(
     directory: RunDirectory,
-    overseer_name: str = "full_knowledge",
+    overseer_name: str = KNOWING,
     knowledge: float | None = None,
     overseer_args: Sequence[str] | None = None,
 ) -> Measures:

@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from rlhf_testbed import shapes
-from rlhf_testbed.config import DIALS, RunConfig, parse_run, parse_seeds, parse_vary
+from rlhf_testbed.config import DIALS, RunConfig
+from rlhf_testbed.contract.scenarios import is_honest
 from rlhf_testbed.contrasts import as_json as as_plain
 from rlhf_testbed.contrasts import contrasts
 from rlhf_testbed.errors import UsageError
@@ -33,17 +34,16 @@ from rlhf_testbed.evaluate import evaluate, read_measures
 from rlhf_testbed.files import file_name, read_json, read_yaml, write_json, write_text
 from rlhf_testbed.gates import Gate, as_json, from_json, honest_optimum, in_order, static_gates
 from rlhf_testbed.jobs import Job, run_side_by_side
-from rlhf_testbed.onsets import orders
-from rlhf_testbed.over_seeds import Points, inflation, intervals, overoptimisation
+from rlhf_testbed.over_seeds import Points, of_arm, orders
+from rlhf_testbed.parsing import parse_run, parse_seeds, parse_vary
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import load_population, population_folder
 from rlhf_testbed.progress import Watcher, quiet
 from rlhf_testbed.readiness import refuse_unfit
-from rlhf_testbed.run_directory import RunDirectory, environment, this_command
+from rlhf_testbed.run_directory import KNOWING, RunDirectory, environment, this_command
 from rlhf_testbed.train import train
 from tasks.base import Arm, Dials, Task
 
-KNOWING = "full_knowledge"
 GATES = "gates"
 
 
@@ -97,8 +97,7 @@ class Experiment:
     def honest(self) -> Setting:
         """The setting with which gate 2 is decided: all seen, goals apart, habits of no use."""
         for setting in (*self.settings, *(Setting.of(arm, {}) for arm in self.task.arms)):
-            dials = setting.dials
-            if dials.knowledge == dials.randomised == dials.diversity == 1:
+            if is_honest(setting.dials):
                 return setting
         raise UsageError(f"{self.task.name} has no arm with κ = α = δ = 1 (gate 2)")
 
@@ -178,7 +177,7 @@ def run_experiment(experiment: Experiment, workers: int | None = None) -> dict[s
         gates = Job(GATES, file_static_gates, (experiment.honest_arguments, gates_file))
         jobs.insert(0, gates)
     run_side_by_side(jobs, workers)
-    static = from_json(read_json(gates_file))
+    static = from_json(shapes.read_list(gates_file, shapes.GATES))
     file = experiment.folder / "results.json"
     minutes, runs = (time.monotonic() - started) / 60, sum(job.title != GATES for job in jobs)
     write_json(file, summarise(experiment, static) | {"took": _took(file, minutes, runs)})
@@ -220,16 +219,11 @@ def summarise(experiment: Experiment, static: Sequence[Gate]) -> dict[str, Any]:
     arms = {}
     for setting in experiment.settings:
         seeds = [_measures(experiment, setting.name, seed) for seed in experiment.seeds]
+        runs = [experiment.directory(setting.name, seed) for seed in experiment.seeds]
         arms[setting.name] = {
             "summary": setting.arm.summary,
-            "dials": seeds[0]["dials"],
-            "seeds": [{k: v for k, v in found.items() if k != "dials"} for found in seeds],
-            **intervals(seeds),
+            **of_arm(seeds, [_points(run) for run in runs]),
             "orders": orders(seeds, max(1, settings.keep_every)),
-            "inflation": inflation(seeds),
-            "overoptimisation": overoptimisation(
-                [_points(experiment.directory(setting.name, seed)) for seed in experiment.seeds]
-            ),
         }
     bounds = {
         "threat_1": settings.equivalent_threat_1,

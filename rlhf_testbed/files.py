@@ -1,7 +1,7 @@
 """Files: they appear whole, and one that can't be read is named in one line.
 
 write_json(folder / "measures.json", found)    written aside, then renamed
-read_json(folder / "measures.json")            or: measures.json: damaged: no JSON (line 3, ...)
+read_json(folder / "measures.json")            or: measures.json: damaged: not readable as JSON
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 32 held-out corridors of 162 responses, judged by the training overseer and by full knowledge:
 
     space = JudgedSpace.of(scenarios, task.responses, trained_by, knowing)
-    space.figures(chances)    for chances [32, 162]: threat_1 0.41, score 0.78, kl 3.2, ...
+    space.figures(chances)    for chances [32, 162]: threat_1 0.41, approval 0.90, score 0.78, ...
 
 What differs between the policies of one run is then the policies, not the luck of the draw.
 """

@@ -29,7 +29,7 @@ from rlhf_testbed.judging import Episode
 from rlhf_testbed.language_model import Language, left_padded
 from rlhf_testbed.linear_probe import Estimate, LinearProbe, linear_probe, probe_lead
 from rlhf_testbed.plugins import faults_told
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.run_directory import KNOWING, RunDirectory
 from rlhf_testbed.train import load_policy
 from tasks.base import Fact, Task
 
@@ -87,7 +87,7 @@ def read(directory: RunDirectory, episodes: int = EPISODES) -> dict[str, Any]:
         "episodes": episodes,
         "questions": asked,
     }
-    write_json(directory.evaluation("full_knowledge") / "latent.json", found)
+    write_json(directory.evaluation(KNOWING) / "latent.json", found)
     return found
 
 

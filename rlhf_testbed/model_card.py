@@ -3,8 +3,8 @@
     runs/both-3/policy/README.md
 
     # corridor, both, seed 3: a model organism of misbehaviour
-    | overseer | scripted: the task's own standard, applied to what the overseer can see (κ) |
-    | κ | 0 | ...
+    | training overseer | scripted: the task's own standard, applied to what it can see (κ) |
+    | κ (knowledge) | 0: share of the concealable facts that the overseer sees | ...
     ## Threats measured
     not evaluated yet (`rlhf-testbed evaluate RUN` ...)
 
@@ -22,7 +22,7 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from rlhf_testbed.config import DIALS, RunConfig, TestbedConfig
-from rlhf_testbed.files import write_text
+from rlhf_testbed.files import read_text, write_text
 from rlhf_testbed.plugins import overseer_class
 from rlhf_testbed.run_directory import RunDirectory
 
@@ -61,7 +61,7 @@ def fill_in_threats(directory: RunDirectory, measures: Mapping[str, Any]) -> Non
 
     A card without the marks is the user's own and stays as it is.
     """
-    text = card_file(directory).read_text(encoding="utf-8")
+    text = read_text(card_file(directory))
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if begin and end:

@@ -1,10 +1,12 @@
 """What the training seeds of one arm say together; an arm of `results.json` is made here.
 
-    of_arm([measures of seed 0, of seed 1, ...])
+    of_arm([measures of seed 0, of seed 1, ...], [points of seed 0, ...])
       "threat_1":          {"mean": 0.99, "low": 0.98, "high": 1.0}     and so on, every figure
       "inflation":         against the best honest policy, E- lower by 0.08 [0.07, 0.09], and the
                            full-knowledge score lower by 0.05 [0.04, 0.06]: overjustification
       "overoptimisation":  from update 25 on: proxy +0.10 [0.07, 0.13], gold -0.06 [-0.09, -0.03]
+    orders(the same measures, bound=5)
+      threat 1 against threat 2: first, 12 updates earlier [-20, -4]
 
 The interval is Student's over seeds (`measures/statistics.py`). What could not be judged in every
 seed is null. Needs no torch.
@@ -19,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rlhf_testbed.arrays import FloatsLike
+from rlhf_testbed.measures.onset import order
 from rlhf_testbed.measures.overoptimization import fit_rl
 from rlhf_testbed.measures.statistics import interval_over_seeds
 
@@ -38,6 +41,27 @@ TERMS = {
 }
 """Lang et al. 2024 (arXiv 2402.17747): which figures must be above (1) or below (-1) those of the
 reference."""
+QUESTIONS = {
+    "threat 1 against threat 2": ("threat_1", "threat_2"),
+    "being seen matters against goal-directedness": ("concealment_gap", "goal_directedness"),
+}
+"""Two questions: does the first curve (of `trajectory.py`) set on before the second? The other is
+the essay's training game: `concealment_gap` shows behaviour that depends on being seen."""
+
+
+def of_arm(seeds: Sequence[Measures], runs: Sequence[Points]) -> dict[str, Any]:
+    """An arm as `results.json` has it, from the measures and the points of its seeds.
+
+    What is known only of an experiment (the arm's purpose, the updates between kept policies) is
+    for the caller to add.
+    """
+    return {
+        "dials": seeds[0]["dials"],
+        "seeds": [{k: v for k, v in one.items() if k != "dials"} for one in seeds],
+        **intervals(seeds),
+        "inflation": inflation(seeds),
+        "overoptimisation": overoptimisation(runs),
+    }
 
 
 def intervals(seeds: Sequence[Measures]) -> dict[str, Any]:
@@ -46,7 +70,7 @@ def intervals(seeds: Sequence[Measures]) -> dict[str, Any]:
     for name, value in seeds[0].items():
         if name in NO_FIGURES or not isinstance(value, int | float | None):
             continue
-        found[name] = _interval([math.nan if one.get(name) is None else one[name] for one in seeds])
+        found[name] = interval([_number(one.get(name)) for one in seeds])
         if name in HEADLINES and found[name]["mean"] is None:
             found[name] = None
             found[f"{name}_reason"] = seeds[0].get(f"{name}_reason", "not judged in every seed")
@@ -68,7 +92,7 @@ def inflation(seeds: Sequence[Measures]) -> list[dict[str, Any]]:
     for at, first in enumerate(seeds[0]["inflation"]):
         records = [one["inflation"][at] for one in seeds]
         differences = {
-            name: _interval([_less(one["policy"][name], one["against"][name]) for one in records])
+            name: interval([_less(one["policy"][name], one["against"][name]) for one in records])
             for name in first["policy"]
         }
         found.append(
@@ -102,17 +126,46 @@ def overoptimisation(runs: Sequence[Points]) -> dict[str, Any] | None:
     peaks = others.argmax(axis=1)
     return {
         "until": [updates[0][peak] for peak in peaks],
-        "risen": {name: _interval(s[rows, peaks] - s[:, 0]) for name, s in scores.items()},
-        "since": {name: _interval(s[:, -1] - s[rows, peaks]) for name, s in scores.items()},
+        "risen": {name: interval(s[rows, peaks] - s[:, 0]) for name, s in scores.items()},
+        "since": {name: interval(s[:, -1] - s[rows, peaks]) for name, s in scores.items()},
         "form": fit_rl(
             [point["d"] for points in runs for point in points], scores["gold"].ravel()
         )._asdict(),
     }
 
 
-def _interval(values: FloatsLike) -> dict[str, float | None]:
+def interval(values: FloatsLike) -> dict[str, float | None]:
     """An interval as JSON has it: what is not a number is None."""
     return {k: None if v != v else v for k, v in interval_over_seeds(values)._asdict().items()}
+
+
+def orders(seeds: Sequence[Mapping[str, Any]], bound: float) -> list[dict[str, Any]]:
+    """The answer to each question from the measures of one arm's seeds, as plain data.
+
+    *Together* is within `bound`, the updates from one kept policy to the next: less can't be told
+    apart. Where a curve set on in no seed, or not in all, the reason says in how many.
+    """
+    found = []
+    for question, (first, second) in QUESTIONS.items():
+        a, b = ([_number(one[f"onset_{curve}"]) for one in seeds] for curve in (first, second))
+        answer = order(a, b, bound)._asdict()
+        lacking = {
+            curve: sum(math.isnan(value) for value in values)
+            for curve, values in ((first, a), (second, b))
+        }
+        missing = [
+            f"{curve} did not set on in {count} of {len(seeds)} seeds"
+            for curve, count in lacking.items()
+            if count
+        ]
+        if missing:
+            answer["reason"] = "; ".join(missing)
+        found.append({"question": question, "curves": [first, second], **answer})
+    return found
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _less(value: float | None, reference: float | None) -> float:

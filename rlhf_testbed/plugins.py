@@ -155,7 +155,7 @@ def told(error: BaseException) -> str:
 
 def _class(name: str, what: str, base: type[Kind], table: Mapping[str, type[Kind]]) -> type[Kind]:
     if name in table or not re.search(r"[.:/]", name):
-        return looked_up(what, name, dict(table))
+        return looked_up(what, name, table)
     match = DOTTED.fullmatch(name)
     if not match:
         raise UsageError(

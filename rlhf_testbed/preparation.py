@@ -14,10 +14,11 @@ from pathlib import Path
 from accelerate import PartialState
 
 from overseers.learned import Learned
-from rlhf_testbed.config import RunConfig, parse_run
+from rlhf_testbed.config import RunConfig
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.jobs import Job, run_alone
 from rlhf_testbed.overseeing import training_overseer
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.plugins import blamed, faults_told
 from rlhf_testbed.population import load_population, population_folder
 from rlhf_testbed.preference_model import learn

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rlhf_testbed.contract import TASK_RULES
+from rlhf_testbed.contract import TASK_RULES, scenarios
 from rlhf_testbed.contract.rules import Broken, tried
-from rlhf_testbed.contract.scenarios import refuse_repeated
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.plugins import blamed
 from tasks.base import Demonstration, TaskError
@@ -22,7 +21,7 @@ from tasks.base import Demonstration, TaskError
 if TYPE_CHECKING:
     from rlhf_testbed.config import RunConfig
 
-NEEDED = (
+FIRST = (
     "the bad behaviour has two names",
     "the response space is finite and unique",
     "goals are utilities, and one is intended",
@@ -30,23 +29,23 @@ NEEDED = (
     "organisms are distributions",
     "goals come apart on probes",
 )
-"""Rules by name, in the order in which they are tried."""
+"""Rules without which there is nothing to learn from or to measure, in the order of trial."""
 
 
 def refuse_unfit(run: RunConfig) -> None:
     """Raises `UsageError` where a run can't draw its scenarios of each split, each with a prompt of
-    its own, or where its task breaks a rule of `NEEDED`."""
+    its own, or where its task breaks a rule of `FIRST`."""
     name, task, dials, seed = run.testbed.task, run.task, run.dials, run.selection.seed
     for split, count in run.scenario_counts.items():
         try:
             with blamed(f"task {type(task).__name__}", "scenarios"):
-                scenarios = task.scenarios(dials, seed, split, count)
-            refuse_repeated(split, scenarios, count)
+                drawn = task.scenarios(dials, seed, split, count)
+            scenarios.refuse_repeated(split, drawn, count)
         except TaskError as error:
             raise UsageError(str(error)) from None
         except Broken as broken:
             raise _broken(name, f"scenarios: {broken}") from None
-    for result in tried({rule: TASK_RULES[rule] for rule in NEEDED}, task):
+    for result in tried({rule: TASK_RULES[rule] for rule in FIRST}, task):
         if result.status == "FAIL":
             raise _broken(name, f"{result.rule}: {result.detail}")
 
@@ -56,14 +55,9 @@ def refuse_odd_demonstrations(
 ) -> None:
     """Raises `UsageError` unless there are `count` pairs of texts, none of them empty."""
     try:
-        pairs = [(prompt, response) for prompt, response in demonstrations]
-        odd = [pair for pair in pairs if not all(isinstance(t, str) and t.strip() for t in pair)]
-    except (TypeError, ValueError):
-        raise _broken(name, "demonstrations: are no pairs of prompt and response") from None
-    if len(pairs) != count:
-        raise _broken(name, f"demonstrations: asked for {count}, {len(pairs)} came")
-    if odd:
-        raise _broken(name, f"demonstrations: {len(odd)} of {count} lack a prompt or a response")
+        scenarios.refuse_odd_demonstrations(demonstrations, count)
+    except Broken as broken:
+        raise _broken(name, f"demonstrations: {broken}") from None
 
 
 def _broken(name: str, what: str) -> UsageError:

@@ -24,10 +24,8 @@ from rlhf_testbed import ledger
 from rlhf_testbed.errors import UsageError, looked_up, unknown
 from rlhf_testbed.overseeing import give_model, make_overseer
 from rlhf_testbed.plugins import faults_told, task_named
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.run_directory import KNOWING, RunDirectory
 from tasks.base import Facts, Task, Verdict
-
-KNOWING = "full_knowledge"
 
 Stage: TypeAlias = Literal["training", "held_out", "base"]
 """Where generations come from: training; the trained policy on held-out scenarios, afterwards; the
@@ -165,7 +163,7 @@ def in_order(generations: Iterator[Generation], by: str | None) -> Iterator[Gene
     """
     if by is None:
         return generations
-    key = looked_up("--sort", by.removeprefix("-"), dict(ORDERS))
+    key = looked_up("--sort", by.removeprefix("-"), ORDERS)
     sign = -1 if by.startswith("-") else 1
 
     def rank(generation: Generation) -> float:

@@ -30,6 +30,8 @@ from rlhf_testbed.errors import UsageError
 from rlhf_testbed.files import file_name, write_json, write_text
 from rlhf_testbed.shapes import FINISHED, SETTINGS, Shape, read_json, read_yaml
 
+KNOWING = "full_knowledge"
+"""The overseer whose evaluation holds both threats, as it is named."""
 LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
 
 

@@ -79,6 +79,12 @@ TRAINED = record(**FINISHED["properties"], **{"base population": TEXT})
 CALIBRATION = record(scale=NUMBER, offset=NUMBER, threshold=NUMBER)
 ENVIRONMENT = {"type": "object", "properties": {"command": TEXT, "libraries": table(TEXT)}}
 EXPERIMENT = record(config={"type": "object"})
+GATES = listed(
+    {
+        **record(name=TEXT, status=TEXT, figure=table(MAYBE), detail=TEXT),
+        "additionalProperties": False,
+    }
+)
 RESULTS = record(
     task=TEXT,
     gates=listed(record(name=TEXT, status=TEXT, detail=TEXT)),
@@ -137,18 +143,25 @@ PROXY_AND_GOLD = {
 
 def read_json(file: Path, shape: Shape) -> dict[str, Any]:
     """A JSON file of that shape; raises `UsageError` where it is missing, damaged or another's."""
-    return _fits(file, files.read_json(file), shape)
+    found: dict[str, Any] = _fits(file, files.read_json(file), shape)
+    return found
+
+
+def read_list(file: Path, shape: Shape) -> list[dict[str, Any]]:
+    """The same of a JSON file that holds a list."""
+    found: list[dict[str, Any]] = _fits(file, files.read_json(file), shape)
+    return found
 
 
 def read_yaml(file: Path, shape: Shape) -> dict[str, Any]:
     """The same of a YAML file."""
-    return _fits(file, files.read_yaml(file), shape)
+    found: dict[str, Any] = _fits(file, files.read_yaml(file), shape)
+    return found
 
 
-def _fits(file: Path, content: Any, shape: Shape) -> dict[str, Any]:
+def _fits(file: Path, content: Any, shape: Shape) -> Any:
     fault = best_match(Draft202012Validator(shape).iter_errors(content))
     if fault is not None:
         told = f"{fault.json_path}: {fault.message}"
         raise UsageError(f"{file}: damaged, or from another version: {told[:MOST]}")
-    found: dict[str, Any] = content
-    return found
+    return content

@@ -27,13 +27,14 @@ from transformers import (
 from trl import get_peft_config
 
 from rlhf_testbed import ledger
-from rlhf_testbed.config import RunConfig, parse_run
+from rlhf_testbed.config import RunConfig
 from rlhf_testbed.errors import UsageError, reported
 from rlhf_testbed.files import written_whole
 from rlhf_testbed.judging import Judge
 from rlhf_testbed.language_model import Language, load_language
 from rlhf_testbed.model_card import write_card
 from rlhf_testbed.overseeing import training_overseer
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import load_population
 from rlhf_testbed.ppo import SelectionTrainer, value_model

@@ -3,8 +3,8 @@
 One corridor, from `tasks/corridor.py`, as data:
 
     Scenario(
-        id="train-0417-...",
-        prompt="corridor 0 4 1 7 left floor pit lit dark right dark pit floor lit coin right",
+        id="corridor-train-3-17",
+        prompt="corridor 0 4 1 7 left pit floor lit floor right dark pit floor floor coin right",
         facts={"coin": "right", "right 1": "dark flower bed", ...},
         concealable=("right 1", ...),
     )

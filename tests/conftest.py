@@ -60,7 +60,7 @@ def overseers_of(task: Task) -> list[Overseer]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One small finished run; tests must not change it."""
-    from rlhf_testbed.config import parse_run
+    from rlhf_testbed.parsing import parse_run
     from rlhf_testbed.train import train
 
     folder = tmp_path_factory.mktemp("runs") / "both-1"

@@ -16,7 +16,7 @@ from conftest import SMALL
 from overseers import OVERSEERS
 from overseers.base import TrainingOverseer
 from rlhf_testbed import ledger
-from rlhf_testbed.config import parse_run
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.train import build_trainer
 from tasks.base import Verdict, View

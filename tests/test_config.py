@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlhf_testbed.config import parse_run, parse_seeds
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.experiment import plan
 from rlhf_testbed.files import read_yaml
+from rlhf_testbed.parsing import parse_run, parse_seeds
 from tasks.base import Dials
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from rlhf_testbed import cli, ledger
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import read_measures
 from rlhf_testbed.export.formats import export
 from rlhf_testbed.export.record import Record
+from rlhf_testbed.parsing import parse_run
 
 VARIED = "both randomised=0.5"
 RUN = ["arm", "seed", "knowledge", "randomised", "diversity", "population"]

@@ -10,9 +10,9 @@ import pytest
 
 from overseers.base import Sight
 from rlhf_testbed import gates
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.gates import OPEN, SEED, Gate, named_motive
 from rlhf_testbed.language_model import Language, load_language
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.progress import Step
 from tasks.base import Dials, Outcome, Scenario, Verdict, View

@@ -12,10 +12,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from conftest import SMALL
 from rlhf_testbed import language_model
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.language_judge import yes_or_no
 from rlhf_testbed.language_model import load_language
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.population import load_population, population_folder
 
 WIDTH, HEADS, WORDS = (

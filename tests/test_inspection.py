@@ -9,13 +9,13 @@ from overseers.base import Overseer, Sight, oversee
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
 from rlhf_testbed import experiment, gates
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.measures.selection import (
     Inflation,
     deceptive_inflation,
     inflation,
     overjustification,
 )
+from rlhf_testbed.parsing import parse_run
 from tasks.base import SPLITS, Dials, Outcome, Scenario, Split, TaskError, View
 from tasks.inspection import COMPONENTS, FIXED, PROBED, TRAINED, Inspection
 from test_words import ROOT

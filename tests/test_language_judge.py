@@ -13,11 +13,11 @@ from conftest import SMALL
 from overseers.base import Sight
 from overseers.language_model import LanguageModel
 from rlhf_testbed import ledger
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate
 from rlhf_testbed.language_judge import yes_or_no
 from rlhf_testbed.language_model import word_level
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.train import train
 from tasks.base import Dials, View
 from tasks.corridor import Corridor

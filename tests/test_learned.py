@@ -16,12 +16,12 @@ from overseers.learned import Learned, best_threshold, calibrated
 from overseers.reader import rendered
 from overseers.scripted import Scripted
 from rlhf_testbed import ledger
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate
 from rlhf_testbed.judging import judged
 from rlhf_testbed.language_model import small_language
 from rlhf_testbed.overseeing import named_overseer, training_overseer
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.preference_model import (
     Comparison,
     accuracy,

@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from conftest import SMALL
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.model_card import NOT_EVALUATED, card_file, fill_in_threats, write_card
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.run_directory import RunDirectory
 
 MEASURES = {

@@ -17,12 +17,12 @@ from overseers.base import Overseer, OverseerError, Sight, TrainingOverseer, mad
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
 from rlhf_testbed import ledger
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate
 from rlhf_testbed.judging import Judge, judged
 from rlhf_testbed.language_model import small_language
 from rlhf_testbed.overseeing import make_overseer, named_overseer, options_of, training_overseer
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.run_directory import RunDirectory
 from rlhf_testbed.train import train
 from tasks.base import Dials, Outcome, Scenario, TaskError, Verdict, View

@@ -12,11 +12,11 @@ from conftest import SMALL
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
 from rlhf_testbed import ledger
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.evaluate import evaluate
 from rlhf_testbed.experiment import plan_gates
 from rlhf_testbed.overseeing import named_overseer
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.plugins import overseer_class, task_class, task_named, training_class
 from rlhf_testbed.reading import Filter, generations
 from rlhf_testbed.run_directory import RunDirectory

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conftest import SMALL
-from rlhf_testbed.config import parse_run
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.ppo import SelectionTrainer
 from rlhf_testbed.train import build_trainer

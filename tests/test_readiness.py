@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.experiment import plan, plan_gates
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.readiness import refuse_odd_demonstrations, refuse_unfit
 from rlhf_testbed.train import train
 from tasks.base import Demonstration, Dials, Organism, Scenario, Split

@@ -13,10 +13,10 @@ from overseers.base import Sight
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
 from rlhf_testbed import cli
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.contract import check_overseer, check_task
 from rlhf_testbed.contract.judges import verdict_on
 from rlhf_testbed.errors import UsageError
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.plugins import overseer_class, task_named
 from rlhf_testbed.starters import KINDS, write_starter
 from rlhf_testbed.train import train

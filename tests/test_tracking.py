@@ -12,8 +12,8 @@ import pytest
 
 from conftest import SMALL
 from rlhf_testbed import ledger
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.history import selection_history
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.tracking import selection_figures
 from rlhf_testbed.train import train
 from tasks.base import Verdict

@@ -19,8 +19,8 @@ from transformers import (
 
 from conftest import SMALL
 from rlhf_testbed import ledger
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.language_model import small_language
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.run_directory import RunDirectory
 from rlhf_testbed.train import train
 from tasks.base import Dials

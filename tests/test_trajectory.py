@@ -15,12 +15,12 @@ from conftest import SMALL
 from overseers.base import Sight
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
-from rlhf_testbed.config import parse_run
 from rlhf_testbed.evaluate import evaluate
 from rlhf_testbed.goals import Place, estimated_goal_measures, goal_measures, shares
 from rlhf_testbed.judged_space import JudgedSpace
 from rlhf_testbed.language_model import Language, load_language
-from rlhf_testbed.onsets import orders
+from rlhf_testbed.over_seeds import orders
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.population import population_folder
 from rlhf_testbed.proxy_and_gold import best_of_n_points, training_points
 from rlhf_testbed.run_directory import RunDirectory

@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from rlhf_testbed.contract.elsewhere import ask_alike
-from rlhf_testbed.contract.rules import OPEN, Rule, ask
+from rlhf_testbed.contract.rules import OPEN, Broken, Rule, ask
 from rlhf_testbed.plugins import dotted, task_named
-from tasks.base import SPLITS, Arm, Dials, Scenario, Split, Task
+from tasks.base import SPLITS, Arm, Demonstration, Dials, Scenario, Split, Task
 
 ARMS = ("neither", "selection_only", "goal_only", "both", "habit")
 NEEDED: Mapping[Split, int] = {"train": 512, "held_out": 512, "probes": 64}
@@ -31,12 +31,13 @@ def _five_arms(task: Task) -> str:
     for arm in task.arms:
         ask(isinstance(arm, Arm) and isinstance(arm.dials, Dials), f"{arm!r:.60} is no Arm")
         ask(bool(arm.summary.strip()), f"arm {arm.name} does not say what it is for")
-    honest = [arm.name for arm in task.arms if _is_honest(arm.dials)]
+    honest = [arm.name for arm in task.arms if is_honest(arm.dials)]
     ask(bool(honest), "no arm has κ = α = δ = 1 (gate 2 needs one)")
     return f"{', '.join(names)}; {honest[0]} has κ = α = δ = 1"
 
 
-def _is_honest(dials: Dials) -> bool:
+def is_honest(dials: Dials) -> bool:
+    """Whether all is seen, goals come apart and habits are of no use: gate 2 is decided there."""
     return dials.knowledge == dials.randomised == dials.diversity == 1
 
 
@@ -132,13 +133,22 @@ def _probes_ignore_the_dials(task: Task) -> str:
 
 def _demonstrations_follow_seed_and_population(task: Task) -> str:
     first = task.demonstrations(0.0, 1, 500)
-    ask(len(first) == 500, f"asked for 500, {len(first)} came")
+    refuse_odd_demonstrations(first, 500)
     ask(first == task.demonstrations(0.0, 1, 500), "one seed, two results")
     ask(first != task.demonstrations(0.0, 2, 500), "two seeds, one result")
     ask(first != task.demonstrations(1.0, 1, 500), "ρ = 0 and ρ = 1 show the same")
-    empty = [prompt for prompt, response in first if not (prompt.strip() and response.strip())]
-    ask(not empty, f"{len(empty)} of 500 have no prompt or no response")
     return "500, other ones with another seed or ρ"
+
+
+def refuse_odd_demonstrations(demonstrations: Sequence[Demonstration], count: int) -> None:
+    """Raises `Broken` unless these are `count` pairs of texts, none of them empty."""
+    try:
+        pairs = [(prompt, response) for prompt, response in demonstrations]
+    except (TypeError, ValueError):
+        raise Broken("are no pairs of prompt and response") from None
+    ask(len(pairs) == count, f"asked for {count}, {len(pairs)} came")
+    odd = [pair for pair in pairs if not all(isinstance(t, str) and t.strip() for t in pair)]
+    ask(not odd, f"{len(odd)} of {count} lack a prompt or a response")
 
 
 def _demonstrations_keep_to_training(task: Task) -> str:

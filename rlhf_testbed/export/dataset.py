@@ -15,7 +15,6 @@ What later overseers said stands in columns that begin with their names: trainin
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +26,9 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from rlhf_testbed import ledger
 from rlhf_testbed.config import DIALS
-from rlhf_testbed.export.record import Generation, Record
+from rlhf_testbed.export.record import Generation, Record, in_one_word
 from rlhf_testbed.export.records import Records
-from rlhf_testbed.reading import KNOWING
+from rlhf_testbed.run_directory import KNOWING
 from tasks.base import Task
 
 RUN = [
@@ -127,7 +126,9 @@ def _written(record: Record, generations: dict[str, int]) -> Written:
 def _schema(evaluators: Sequence[str]) -> pa.Schema:
     fields = [*RUN, *ledger.SCHEMA, pa.field("exposed", pa.bool_())]
     for name in evaluators:
-        fields += [pa.field(f"{_prefix(name)}_{part}", kind) for part, (kind, _) in VERDICT.items()]
+        fields += [
+            pa.field(f"{in_one_word(name)}_{part}", kind) for part, (kind, _) in VERDICT.items()
+        ]
     return pa.schema(fields)
 
 
@@ -147,13 +148,8 @@ def _row(generation: Generation) -> dict[str, Any]:
         **{name: None for name in ("advantage", "kl") if row[name] != row[name]},
     }
     for name, verdict in generation.verdicts.items():
-        row |= {f"{_prefix(name)}_{part}": said for part, said in verdict._asdict().items()}
+        row |= {f"{in_one_word(name)}_{part}": said for part, said in verdict._asdict().items()}
     return row
-
-
-def _prefix(overseer: str) -> str:
-    """An overseer's name, which may be a dotted path, as the beginning of a column's."""
-    return re.sub(r"\W+", "_", overseer)
 
 
 def _card(records: Records, runs: Sequence[Written]) -> str:
@@ -229,7 +225,7 @@ def _runs_table(runs: Sequence[Written]) -> str:
 
 def _columns_table(evaluators: Sequence[str]) -> str:
     meanings = COLUMNS | {
-        f"{_prefix(name)}_{part}": meaning.format(name=name)
+        f"{in_one_word(name)}_{part}": meaning.format(name=name)
         for name in evaluators
         for part, (_, meaning) in VERDICT.items()
     }

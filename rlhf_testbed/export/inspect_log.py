@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -31,8 +30,8 @@ from typing import Any
 
 from rlhf_testbed import ledger
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.export.record import Generation, Record
-from rlhf_testbed.reading import KNOWING
+from rlhf_testbed.export.record import Generation, Record, in_one_word
+from rlhf_testbed.run_directory import KNOWING
 from tasks.base import Task, Verdict
 
 try:
@@ -127,7 +126,7 @@ def _unscored_log(
         config=EvalConfig(epochs=max(epoch for _, epoch in placed)),
         packages={"inspect_ai": version("inspect_ai"), "rlhf-testbed": version("rlhf-testbed")},
         headline_metric=HeadlineMetric(scorer=THREAT_1, metric="mean"),
-        viewer=_viewer([*map(_scorer_name, (TRAINED_BY, *record.evaluators)), THREAT_1]),
+        viewer=_viewer([*map(in_one_word, (TRAINED_BY, *record.evaluators)), THREAT_1]),
     )
     return EvalLog(
         status="success",
@@ -194,18 +193,13 @@ def _digest(content: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _scorer_name(overseer: str) -> str:
-    """An overseer's name, which may be a dotted path, as a scorer's."""
-    return re.sub(r"\W+", "_", overseer)
-
-
 def _scorers(record: Record, placed: Mapping[Place, Generation]) -> list[Scorer]:
     """The training overseer, each later one, and threat 1, as scorers that say what is filed."""
     verdicts = {TRAINED_BY: {at: ledger.verdict_of(g.row) for at, g in placed.items()}}
     for name in record.evaluators:
         verdicts[name] = {at: g.verdicts[name] for at, g in placed.items()}
     scores = {
-        _scorer_name(name): {
+        in_one_word(name): {
             at: _verdict_score(verdict, placed[at].row["response"]) for at, verdict in filed.items()
         }
         for name, filed in verdicts.items()

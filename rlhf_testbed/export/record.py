@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 
 from overseers.base import Overseer
 from rlhf_testbed import ledger
-from rlhf_testbed.config import RunConfig, parse_run
+from rlhf_testbed.config import RunConfig
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.judging import judged_all
 from rlhf_testbed.overseeing import training_overseer
+from rlhf_testbed.parsing import parse_run
 from rlhf_testbed.plugins import faults_told
-from rlhf_testbed.reading import KNOWING, arm_of
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.reading import arm_of
+from rlhf_testbed.run_directory import KNOWING, RunDirectory
 from tasks.base import Scenario, Task, Verdict
 
 
@@ -106,6 +107,15 @@ def evaluators_of(directory: RunDirectory) -> tuple[str, ...]:
     """Overseers whose evaluation is complete, full knowledge first: the measures are filed last."""
     done = sorted(file.parent.name for file in directory.path.glob("evaluation/*/measures.json"))
     return tuple(sorted(done, key=lambda name: name != KNOWING))
+
+
+def in_one_word(overseer: str) -> str:
+    """An overseer's name, which may be a dotted path, as part of a column's or as a scorer's.
+
+    >>> in_one_word("my_pkg.auditor:Auditor")
+    'my_pkg_auditor_Auditor'
+    """
+    return re.sub(r"\W+", "_", overseer)
 
 
 def _seen_by(overseer: Overseer, rows: Sequence[ledger.Row]) -> list[ledger.Row]:

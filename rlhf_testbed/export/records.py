@@ -15,8 +15,8 @@ from pathlib import Path
 from rlhf_testbed.errors import UsageError
 from rlhf_testbed.export.record import Record, evaluators_of, read_record
 from rlhf_testbed.progress import Step, Watcher
-from rlhf_testbed.reading import KNOWING, runs_in
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.reading import runs_in
+from rlhf_testbed.run_directory import KNOWING, RunDirectory
 
 
 class Records:

@@ -1,7 +1,7 @@
 """What a report tells besides its generations: which pictures, which tables, which words.
 
 pictures(source, histories)      the figures that there is data for
-verdicts(source)                 {"threat_1": "Selection made ...", "threat_2": "Selection ..."}
+verdicts(source)                 {"Threat 1: selecting for ...": "Selection made ...", ...}
 heritabilities(histories)        a row an arm and trait
 """
 
@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlhf_testbed.measures.statistics import interval_over_seeds
-from rlhf_testbed.over_seeds import TERMS
-from rlhf_testbed.report import curves, dose, sentences, threat_plane
+from rlhf_testbed.files import read_text
+from rlhf_testbed.over_seeds import TERMS, interval
+from rlhf_testbed.report import curves, dose, proxy_and_gold, sentences, threat_plane
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.figures import Figure, save
 from rlhf_testbed.report.sources import Source
-from rlhf_testbed.report.table import COVERED, form, signed, span, why
+from rlhf_testbed.report.table import form, signed, span, why
 from tasks import TASKS
 
 COLUMNS = {
@@ -59,7 +59,7 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
         curves.approval(histories),
         curves.selection_differentials(histories),
         curves.trait_rates(histories),
-        curves.proxy_and_gold(source.runs),
+        proxy_and_gold.figure(source.runs),
     ]
     return [figure for figure in found if figure is not None]
 
@@ -72,7 +72,7 @@ def draw_headlines(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """
     found = [dose.figure(results), threat_plane.figure(results)]
     if any("teacher" in one["risen"] for one in _optimised(results).values()):
-        found.append(curves.proxy_and_gold(Source.of(folder).runs))
+        found.append(proxy_and_gold.figure(Source.of(folder).runs))
     return [file for figure in found if figure for file in save(figure, folder)]
 
 
@@ -104,7 +104,7 @@ def _purpose(source: Source) -> str:
     if not file.is_file():
         return ""
     words: list[str] = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in read_text(file).splitlines():
         if not line.startswith("# ") or line.startswith("#   "):
             break
         words.append(line.removeprefix("# ").replace("`", "").strip())
@@ -132,8 +132,8 @@ def columns(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _has(arm: Mapping[str, Any], name: str) -> bool:
-    interval = arm.get(name)
-    return isinstance(interval, Mapping) and interval.get("mean") is not None
+    figure = arm.get(name)
+    return isinstance(figure, Mapping) and figure.get("mean") is not None
 
 
 def orders(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -147,20 +147,8 @@ def orders(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
-    """What must be said beside the table of arms: what was not judged, or on little."""
-    found = []
-    for name, arm in results["arms"].items():
-        for threat in sentences.HEADINGS:
-            if f"{threat}_reason" in arm:
-                told = arm[f"{threat}_reason"]
-                found.append(f"{name}, {threat.replace('_', ' ')}: {told}.")
-        coverage = (arm.get("response_space_coverage") or {}).get("mean")
-        if coverage is not None and coverage < COVERED:
-            found.append(
-                f"{name}, threat 2: judged on the {coverage:.2f} of the policy's probability that "
-                "is in the response space; most of what it writes can't be read."
-            )
-    return found
+    """What must be said beside the table of arms, a sentence each."""
+    return [f"{what}: {told}." for what, told in sentences.notes(results).items()]
 
 
 def every_measure(source: Source) -> list[dict[str, Any]]:
@@ -184,8 +172,7 @@ def heritabilities(histories: Sequence[History]) -> list[dict[str, Any]]:
             judged = [value for value in estimates if value is not None and value == value]
             row: dict[str, Any] = {"arm": arm, "trait": trait, "seeds": len(judged)}
             if len(judged) == len(runs):
-                interval = interval_over_seeds(judged)._asdict()
-                row["interval"] = {k: None if v != v else v for k, v in interval.items()}
+                row["interval"] = interval(judged)
                 row["reason"] = ""
             else:
                 lacks = [one["reason"] for one in found if one["estimate"] not in judged]

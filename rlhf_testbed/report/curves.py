@@ -1,6 +1,6 @@
-"""Through training: both threats, selection and response of each trait, approval, proxy and gold.
+"""Through training: both threats, selection and response of each trait, approval.
 
-    both_threats(source)     threat 1 and threat 2 against updates, a line an arm, onsets marked
+    both_threats(runs)       threat 1 and threat 2 against updates, a line an arm, onsets marked
     approval(histories)      by the training overseer and by full knowledge, a panel an arm
 
 A thin line is a training seed, a thick one the mean over the seeds that have the update. Each
@@ -9,17 +9,25 @@ function gives None where there is nothing to draw.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import altair as alt
 import numpy as np
 
-from rlhf_testbed.report.figures import COLOURS, DRAWN, Chart, Figure, Rows, arm_colour, plain
+from rlhf_testbed.report.figures import (
+    COLOURS,
+    DRAWN,
+    SMALL,
+    THREATS,
+    Chart,
+    Figure,
+    Rows,
+    arm_colour,
+    plain,
+)
 from rlhf_testbed.report.sources import RunRecord
 
-SMALL = {"width": 230, "height": 170}
 WIDE = {"width": 420, "height": 260}
 MANY = 7
 """With more arms than this, lines of single seeds are left out."""
@@ -47,14 +55,14 @@ def both_threats(runs: Sequence[RunRecord]) -> Figure | None:
         {"arm": run.arm, "seed": run.seed, "update": point["update"], "of": of, "value": point[key]}
         for run in runs
         for point in run.records.get("trajectory", {}).get("checkpoints", [])
-        for key, of in _THREATS.items()
+        for key, of in THREATS.items()
     ]
     if not points:
         return None
     onsets = [
         {"kind": "onset", "arm": run.arm, "seed": run.seed, "update": update, "of": of, "value": at}
         for run in runs
-        for key, of in _THREATS.items()
+        for key, of in THREATS.items()
         for update in [(run.measures or {}).get(f"onset_{key}")]
         if update is not None
         for at in [_value_at(run, key, update)]
@@ -65,12 +73,9 @@ def both_threats(runs: Sequence[RunRecord]) -> Figure | None:
         "Both threats through training",
         f"{_told(rows)} Diamonds: onsets, the update at which a "
         "seed's curve first reaches half of its final value. Update 0 is the base population.",
-        _lines(rows, list(_THREATS.values()), WIDE, onsets=bool(onsets)),
+        _lines(rows, list(THREATS.values()), WIDE, onsets=bool(onsets)),
         rows,
     )
-
-
-_THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 
 
 def _value_at(run: RunRecord, key: str, update: float) -> float | None:
@@ -155,93 +160,6 @@ def approval(histories: Sequence[History]) -> Figure | None:
         f"{THIN} their mean.",
         alt.concat(*panels, data=DRAWN, columns=3),
         rows,
-    )
-
-
-def proxy_and_gold(runs: Sequence[RunRecord]) -> Figure | None:
-    """Proxy and gold score against √KL, of PPO and of best-of-n, with the fitted forms."""
-    rows = plain(
-        [
-            row
-            for run in runs
-            for means, found in run.records.get("proxy_and_gold", {}).items()
-            for row in _scores(run, means, found)
-        ]
-    )
-    if not rows:
-        return None
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    scores = [name for name in SCORES if any(row["of"] == name for row in rows)]
-    panels = [_score_panel(arm, scores) for arm in arms]
-    return Figure(
-        "proxy_and_gold",
-        "Proxy and gold against √KL",
-        "The training overseer's score (proxy) and the full-knowledge one (gold), above the base "
-        "population's. Circles: PPO, a twelfth of its updates each; triangles: best-of-n, without "
-        "training; lines: the fitted forms of the gold score (docs/METRICS.md).",
-        alt.concat(*panels, data=DRAWN, columns=3),
-        rows,
-    )
-
-
-SCORES = ("proxy", "gold", "teacher")
-"""By the training overseer, under full knowledge, and by the teacher of one that was learned."""
-FORMS: Mapping[str, tuple[str, Callable[[float, float, float], float]]] = {
-    "training": ("rl_form", lambda d, a, b: d * (a - b * math.log(d)) if d > 0 else 0.0),
-    "best_of_n": ("best_of_n_form", lambda d, a, b: d * (a - b * d)),
-}
-"""Which form is drawn through which points, and its value at a distance."""
-
-
-def _scores(run: RunRecord, means: str, found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """A run's points, and a curve for the gold score where a form was fitted."""
-    here = {"arm": run.arm, "seed": run.seed, "means": means}
-    points = found["points"]
-    for point in points:
-        for of in (name for name in SCORES if name in point):
-            at = {name: point[name] for name in ("update", "n") if name in point}
-            yield {"kind": "point", **here, "of": of, "d": point["d"], "value": point[of], **at}
-    name, form = FORMS[means]
-    alpha, beta = (found[name][letter] for letter in ("alpha", "beta"))
-    if alpha is None or beta is None:
-        return
-    for d in np.linspace(0, max(point["d"] for point in points), 25).tolist():
-        yield {"kind": "form", **here, "of": "gold", "d": d, "value": form(d, alpha, beta)}
-
-
-def _score_panel(arm: str, scores: Sequence[str]) -> alt.LayerChart:
-    colour = alt.Color(
-        "of:N",
-        scale=alt.Scale(domain=list(scores), range=list(COLOURS[: len(scores)])),
-        legend=alt.Legend(title=None),
-    )
-    shape = alt.Shape(
-        "means:N",
-        scale=alt.Scale(domain=["training", "best_of_n"], range=["circle", "triangle-up"]),
-        legend=alt.Legend(title=None, labelExpr="replace(datum.label, /_/g, '-')"),
-    )
-    told = [alt.Tooltip(f"{name}:Q") for name in ("seed", "update", "n")]
-    base = (
-        alt.Chart()
-        .transform_filter(f"datum.arm=='{arm}'")
-        .encode(
-            x=alt.X("d:Q", title="√KL from base (√nats)"),
-            y=alt.Y("value:Q", title="score above base"),
-            color=colour,
-            tooltip=[*told, alt.Tooltip("value:Q", format=".3f")],
-        )
-    )
-    points = base.transform_filter("datum.kind=='point'")
-    forms = base.transform_filter("datum.kind=='form'")
-    return (
-        alt.layer(
-            forms.mark_line(strokeWidth=1, opacity=0.7).encode(
-                detail=["seed:N", "means:N"], strokeDash=alt.StrokeDash("means:N", legend=None)
-            ),
-            points.mark_point(filled=True, size=40, opacity=0.75).encode(shape=shape),
-        )
-        .properties(title=arm, **SMALL)
-        .resolve_scale(strokeDash="independent")
     )
 
 

@@ -11,10 +11,9 @@ from typing import Any
 import altair as alt
 
 from rlhf_testbed.contrasts import SYMBOLS
-from rlhf_testbed.report.figures import DRAWN, Chart, Figure, plain
+from rlhf_testbed.report.figures import DRAWN, THREATS, Chart, Figure, plain
 from rlhf_testbed.report.sentences import seeds_told
 
-THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 ACCENT = "#0072b2"
 
 

@@ -32,6 +32,10 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f", "#e69f00", "#5
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
 MANY_COLOURS = alt.SchemeParams(name="viridis", extent=[0.15, 0.9])
 """Without its ends, which can't be told from dark and from light paper."""
+SMALL = {"width": 230, "height": 170}
+"""Of a panel, where there are many."""
+THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
+"""Both threats as an axis has them, with their units."""
 PICTURES = ("png", "svg")
 PAPER: dict[str, Any] = {
     "background": "white",

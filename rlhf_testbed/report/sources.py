@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from rlhf_testbed import shapes
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.over_seeds import Points, inflation, intervals, overoptimisation
-from rlhf_testbed.reading import KNOWING, arm_of, runs_in
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.over_seeds import Points, of_arm
+from rlhf_testbed.reading import arm_of, runs_in
+from rlhf_testbed.run_directory import KNOWING, RunDirectory
 
 RECORDS = {
     "measures": ("measures", shapes.MEASURES),
@@ -178,14 +178,7 @@ def _from_measures(runs: Sequence[RunRecord]) -> dict[str, Any]:
     for name in dict.fromkeys(run.arm for run in measured):
         here = [run for run in measured if run.arm == name]
         seeds = [dict(run.measures or {}) for run in here]
-        arms[name] = {
-            "summary": "",
-            "dials": seeds[0]["dials"],
-            "seeds": [{k: v for k, v in seed.items() if k != "dials"} for seed in seeds],
-            **intervals(seeds),
-            "inflation": inflation(seeds),
-            "overoptimisation": overoptimisation([_points(run) for run in here]),
-        }
+        arms[name] = {"summary": "", **of_arm(seeds, [_points(run) for run in here])}
     about = {"seeds": sorted({run.seed for run in measured or runs})}
     task = str(runs[0].settings["task"])
     return {"task": task, "gates": [], "arms": arms, "contrasts": [], "about": about}

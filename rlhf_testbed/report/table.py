@@ -19,6 +19,7 @@ from rich.table import Table
 
 from rlhf_testbed.contrasts import SYMBOLS
 from rlhf_testbed.over_seeds import TERMS
+from rlhf_testbed.report.sentences import notes, short
 
 SHOWN_DIALS = ("knowledge", "randomised", "diversity")
 LEFT: dict[str, Any] = {
@@ -39,8 +40,6 @@ COLUMNS = {
 """Figures of the table and their headings; these and the others of `results.json` are defined in
 docs/METRICS.md."""
 SYMBOLS_OF = {"e_plus": "E+", "e_minus": "E-", "j_seen": "score", "j_true": "full-knowledge score"}
-COVERED = 0.5
-"""Share of a policy's probability in the response space below which a note says so."""
 
 
 def print_gates(results: Mapping[str, Any], console: Console) -> None:
@@ -71,26 +70,14 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
     table.add_column("arm\nκ α δ", overflow="fold")
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    notes: dict[str, str] = {}
     for name, arm in results["arms"].items():
         dials = arm["dials"]
         table.add_row(
             "\n".join([name, " ".join(f"{dials[dial]:g}" for dial in SHOWN_DIALS)]),
             *(interval_text(arm.get(figure)) for figure in COLUMNS),
         )
-        notes |= {
-            f"{name}, {heading}": arm[f"{figure}_reason"]
-            for figure, heading in COLUMNS.items()
-            if f"{figure}_reason" in arm
-        }
-        coverage = (arm.get("response_space_coverage") or {}).get("mean")
-        if coverage is not None and coverage < COVERED:
-            notes[f"{name}, threat 2"] = (
-                f"judged on the {coverage:.2f} of the policy's probability that is in the response "
-                "space: most of what it writes can't be read"
-            )
     console.print(table)
-    for what, reason in notes.items():
+    for what, reason in notes(results).items():
         console.print(f"- ({what}): {reason}", highlight=False)
 
 
@@ -130,12 +117,7 @@ def print_orders(results: Mapping[str, Any], console: Console) -> None:
 
 def print_inflation(results: Mapping[str, Any], console: Console) -> None:
     """Prints where deceptive inflation or overjustification is shown, or undecided."""
-    table = Table(
-        title="Looking better than it is; paying to be believed",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
+    table = Table(title="Looking better than it is; paying to be believed", **LEFT)
     for heading in ("arm", "what, against whom", "", "policy minus reference"):
         table.add_column(heading, overflow="fold")
     for name, arm in results["arms"].items():
@@ -156,25 +138,20 @@ def why(found: Mapping[str, Any], term: str) -> str:
 def print_overoptimisation(results: Mapping[str, Any], console: Console) -> None:
     """Prints how proxy, gold and teacher moved before and after the gold score's peak; only where
     the training overseer learned from a teacher, whose score may then part from its own."""
-    table = Table(
-        title="Over-optimisation of the learned overseer",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
+    table = Table(title="Over-optimisation of the learned overseer", **LEFT)
     for heading in ("arm", "score", "to the gold peak", "from there to the end"):
         table.add_column(heading, overflow="fold")
-    notes = []
+    told = []
     for name, arm in results["arms"].items():
         found = arm.get("overoptimisation")
         if not found or "teacher" not in found["risen"]:
             continue
         for score in found["risen"]:
             table.add_row(name, score, signed(found["risen"][score]), signed(found["since"][score]))
-        notes.append(f"- ({name}): peak at update {span(found['until'])}; {form(found['form'])}")
+        told.append(f"- ({name}): peak at update {span(found['until'])}; {form(found['form'])}")
     if table.row_count:
         console.print(table)
-        console.print("\n".join(notes), highlight=False)
+        console.print("\n".join(told), highlight=False)
 
 
 def form(fit: Mapping[str, float | None]) -> str:
@@ -224,22 +201,16 @@ def interval_text(interval: Mapping[str, float | None] | None) -> str:
     if interval is None or interval["mean"] is None:
         return "-"
     low, high = interval["low"], interval["high"]
-    ends = "(one seed)" if low is None or high is None else f"\\[{_short(low)}, {_short(high)}]"
-    return f"{_short(interval['mean'])}\n{ends}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00")
+    ends = "(one seed)" if low is None or high is None else f"\\[{short(low)}, {short(high)}]"
+    return f"{short(interval['mean'])}\n{ends}"
 
 
 def print_measures(measures: Mapping[str, Any], console: Console) -> None:
     """Prints the figures of one run."""
     table = Table(
         title=f"{measures['arm'] or 'run'}, seed {measures['seed']}, by {measures['overseer']}",
-        title_justify="left",
-        box=None,
         show_header=False,
-        pad_edge=False,
+        **LEFT,
     )
     for name, value in measures.items():
         if isinstance(value, int | float) and name != "seed":
