@@ -124,7 +124,10 @@ def test_capability_is_what_the_policy_could_have_reached(base: Language) -> Non
 def test_a_sampled_estimate_agrees_with_the_exact_figure(base: Language, trained: Path) -> None:
     policy = load_language(str(trained / "policy"), attn_implementation="eager")
     probes = TASK.scenarios(Dials(), 1, "probes", 6)
-    exact = goal_measures(TASK, policy, Place.of(TASK, base, probes, TASK.responses))
+    place = Place.of(TASK, base, probes, TASK.responses)
+    exact = goal_measures(TASK, policy, place)
+    most = np.log(shares(place.log_base) @ place.utilities["right_end"].T).diagonal()
+    assert exact["threat_2_share"] == pytest.approx(exact["threat_2"] / -most.mean())
     estimate = estimated_goal_measures(TASK, policy, base, probes, samples=48, seed=0)
     tolerance = 4 * estimate["threat_2_error"] + 0.02
     assert estimate["threat_2"] == pytest.approx(exact["threat_2"], abs=tolerance)
