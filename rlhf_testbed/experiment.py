@@ -34,7 +34,7 @@ from rlhf_testbed.evaluate import evaluate, read_measures
 from rlhf_testbed.files import file_name, read_json, read_yaml, write_json, write_text
 from rlhf_testbed.gates import Gate, as_json, from_json, honest_optimum, in_order, static_gates
 from rlhf_testbed.jobs import Job, run_side_by_side
-from rlhf_testbed.over_seeds import Points, of_arm, orders
+from rlhf_testbed.over_seeds import Points, of_arm, orders, points_of
 from rlhf_testbed.parsing import parse_run, parse_seeds, parse_vary
 from rlhf_testbed.plugins import faults_told
 from rlhf_testbed.population import load_population, population_folder
@@ -270,11 +270,10 @@ def _took(file: Path, minutes: float, runs: int) -> dict[str, float]:
     return {"minutes": round(minutes, 1), "runs": runs + before.get("runs", 0)}
 
 
-def _points(directory: RunDirectory) -> Points:
-    """Scores through a run, above the base policy's."""
+def _points(directory: RunDirectory) -> dict[str, Points]:
+    """Scores above the base policy's, by means of selection."""
     file = directory.evaluation(KNOWING) / "proxy_and_gold.json"
-    points: Points = shapes.read_json(file, shapes.PROXY_AND_GOLD)["training"]["points"]
-    return points
+    return points_of(shapes.read_json(file, shapes.PROXY_AND_GOLD))
 
 
 def _measured(directory: RunDirectory) -> bool:

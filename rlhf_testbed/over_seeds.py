@@ -15,26 +15,31 @@ seed is null. Needs no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from rlhf_testbed.arrays import FloatsLike
 from rlhf_testbed.measures.onset import order
-from rlhf_testbed.measures.overoptimization import fit_rl
+from rlhf_testbed.measures.overoptimization import Fit, fit_best_of_n, fit_rl
 from rlhf_testbed.measures.statistics import interval_over_seeds
 
 Measures: TypeAlias = Mapping[str, Any]
 """One run's `measures.json`."""
 Points: TypeAlias = Sequence[Mapping[str, float]]
-"""One run's blocks of updates, as `proxy_and_gold.training_points` has them."""
+"""Of one run and one means of selection, as `proxy_and_gold.py` has them."""
 
 HEADLINES = ("threat_1", "threat_2")
 NO_FIGURES = ("seed", "exposed")
 """Numbers of a run over which no mean is taken."""
 SCORES = ("proxy", "gold", "teacher")
 """By the training overseer, under full knowledge, and by the teacher of one that was learned."""
+MEANS: Mapping[str, tuple[str, Callable[[FloatsLike, FloatsLike], Fit]]] = {
+    "training": ("update", fit_rl),
+    "best_of_n": ("n", fit_best_of_n),
+}
+"""Means of selection: along what their points lie, and the form that is fitted to them."""
 TERMS = {
     "deceptive_inflation": {"e_plus": 1, "j_seen": 1},
     "overjustification": {"e_minus": -1, "j_true": -1},
@@ -49,7 +54,7 @@ QUESTIONS = {
 the essay's training game: `concealment_gap` shows behaviour that depends on being seen."""
 
 
-def of_arm(seeds: Sequence[Measures], runs: Sequence[Points]) -> dict[str, Any]:
+def of_arm(seeds: Sequence[Measures], runs: Sequence[Mapping[str, Points]]) -> dict[str, Any]:
     """An arm as `results.json` has it, from the measures and the points of its seeds.
 
     What is known only of an experiment (the arm's purpose, the updates between kept policies) is
@@ -107,31 +112,44 @@ def inflation(seeds: Sequence[Measures]) -> list[dict[str, Any]]:
     return found
 
 
-def overoptimisation(runs: Sequence[Points]) -> dict[str, Any] | None:
-    """Does the proxy go on rising while the gold score falls? None for fewer than two runs.
+def overoptimisation(runs: Sequence[Mapping[str, Points]]) -> list[dict[str, Any]]:
+    """Does the proxy go on rising while the gold score falls? A record for each means of selection.
 
-    `until`: for each seed the update at which the *other* seeds' mean gold score is largest, so
-    that a seed's own noise can't make its peak. `risen`: each score's change from the base policy
-    to there; `since`: from there to the last updates; both with intervals over seeds. `form`: that
-    of Gao et al. (2022, arXiv 2210.10760), fitted to the points of all seeds. Where the mean gold
-    score is largest at the end, `since` is 0: nothing has fallen.
+    `runs`: each seed's points, by means. `until`: for each seed the place (`along`: updates, or n)
+    at which the *other* seeds' mean gold score is largest, so that a seed's own noise can't make
+    its peak. `risen`: each score's change from the first place to there; `since`: from there to the
+    last; both with intervals over seeds. `form`: that of Gao et al. (2022, arXiv 2210.10760),
+    fitted to the points of all seeds. Where the mean gold score is largest at the end, `since` is
+    0: nothing has fallen. Nothing for fewer than two seeds.
     """
-    updates = [[point["update"] for point in points] for points in runs]
-    if len(runs) < 2 or not updates[0] or any(one != updates[0] for one in updates):
-        return None
-    names = [name for name in SCORES if name in runs[0][0]]
-    scores = {name: np.array([[p[name] for p in points] for points in runs]) for name in names}
-    rows = np.arange(len(runs))
-    others = (scores["gold"].sum(axis=0) - scores["gold"]) / (len(runs) - 1)
+    found = []
+    for means, (along, fit) in MEANS.items():
+        points = [run.get(means, []) for run in runs]
+        places = [[point[along] for point in one] for one in points]
+        if len(runs) > 1 and places[0] and all(one == places[0] for one in places):
+            found.append({"means": means, "along": along, **_around_the_peak(points, along, fit)})
+    return found
+
+
+def _around_the_peak(
+    points: Sequence[Points], along: str, fit: Callable[[FloatsLike, FloatsLike], Fit]
+) -> dict[str, Any]:
+    names = [name for name in SCORES if name in points[0][0]]
+    scores = {name: np.array([[p[name] for p in one] for one in points]) for name in names}
+    rows = np.arange(len(points))
+    others = (scores["gold"].sum(axis=0) - scores["gold"]) / (len(points) - 1)
     peaks = others.argmax(axis=1)
     return {
-        "until": [updates[0][peak] for peak in peaks],
+        "until": [points[0][peak][along] for peak in peaks],
         "risen": {name: interval(s[rows, peaks] - s[:, 0]) for name, s in scores.items()},
         "since": {name: interval(s[:, -1] - s[rows, peaks]) for name, s in scores.items()},
-        "form": fit_rl(
-            [point["d"] for points in runs for point in points], scores["gold"].ravel()
-        )._asdict(),
+        "form": fit([p["d"] for one in points for p in one], scores["gold"].ravel())._asdict(),
     }
+
+
+def points_of(filed: Mapping[str, Any]) -> dict[str, Points]:
+    """The points of each means of selection, from one run's `proxy_and_gold.json`."""
+    return {means: found["points"] for means, found in filed.items()}
 
 
 def interval(values: FloatsLike) -> dict[str, float | None]:

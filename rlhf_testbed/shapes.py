@@ -95,7 +95,7 @@ RESULTS = record(
                     summary=TEXT, dials=DIALS, seeds=SEEDS, threat_1=HEADLINE, threat_2=HEADLINE
                 ),
                 inflation=listed(INFLATION),
-                overoptimisation={"anyOf": [{"type": "null"}, OVEROPTIMISATION]},
+                overoptimisation=listed(OVEROPTIMISATION),
             ),
             "additionalProperties": {"if": {"type": "object"}, "then": INTERVAL},
         }

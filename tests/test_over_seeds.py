@@ -67,14 +67,14 @@ def points(gold: list[float], proxy: list[float]) -> list[dict[str, float]]:
 def test_a_seeds_own_noise_does_not_make_its_peak() -> None:
     """Seed 0 is highest at update 15; the other two, which decide for it, at 5."""
     rising = [0.0, 0.1, 0.2, 0.3]
-    found = overoptimisation(
+    (found,) = overoptimisation(
         [
-            points([0.0, 0.2, 0.1, 0.9], rising),
-            points([0.0, 0.4, 0.2, 0.1], rising),
-            points([0.0, 0.5, 0.2, 0.1], rising),
+            {"training": points([0.0, 0.2, 0.1, 0.9], rising)},
+            {"training": points([0.0, 0.4, 0.2, 0.1], rising)},
+            {"training": points([0.0, 0.5, 0.2, 0.1], rising)},
         ]
     )
-    assert found is not None
+    assert (found["means"], found["along"]) == ("training", "update")
     # For seed 1 the others' sums are 0, 0.7, 0.3, 1.0: the end. For seed 2: 0, 0.6, 0.3, 1.0.
     assert found["until"] == [5, 15, 15]
     assert found["risen"]["gold"]["mean"] == pytest.approx((0.2 + 0.1 + 0.1) / 3)
@@ -84,17 +84,16 @@ def test_a_seeds_own_noise_does_not_make_its_peak() -> None:
 
 def test_the_form_is_fitted_to_all_seeds() -> None:
     runs = [points([float(rl_form(d, 2.0, 1.0)) for d in range(4)], [0.0] * 4) for _ in range(2)]
-    found = overoptimisation(runs)
-    assert found is not None
+    (found,) = overoptimisation([{"training": one} for one in runs])
     assert found["form"]["alpha"] == pytest.approx(2.0)
     assert found["form"]["peak_d"] == pytest.approx(math.e)
 
 
 def test_one_run_or_other_updates_can_not_be_compared() -> None:
     run = points([0.0, 1.0], [0.0, 1.0])
-    assert overoptimisation([run]) is None
-    assert overoptimisation([run, run[:1]]) is None
-    assert overoptimisation([[], []]) is None
+    assert overoptimisation([{"training": run}]) == []
+    assert overoptimisation([{"training": run}, {"training": run[:1]}]) == []
+    assert overoptimisation([{}, {}]) == []
 
 
 def test_a_headline_that_is_null_says_why() -> None:

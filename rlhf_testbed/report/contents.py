@@ -17,7 +17,7 @@ from rlhf_testbed.report import curves, dose, proxy_and_gold, sentences, threat_
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.figures import Figure, save
 from rlhf_testbed.report.sources import Source
-from rlhf_testbed.report.table import form, signed, span, why
+from rlhf_testbed.report.table import learned, why
 from tasks import TASKS
 
 COLUMNS = {
@@ -71,7 +71,7 @@ def draw_headlines(results: Mapping[str, Any], folder: Path) -> list[Path]:
     overseer learned from a teacher.
     """
     found = [dose.figure(results), threat_plane.figure(results)]
-    if any("teacher" in one["risen"] for one in _optimised(results).values()):
+    if learned(results):
         found.append(proxy_and_gold.figure(Source.of(folder).runs))
     return [file for figure in found if figure for file in save(figure, folder)]
 
@@ -195,25 +195,3 @@ def inflation(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         for found in arm.get("inflation", [])
         for term in TERMS
     ]
-
-
-def overoptimisation(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """How each score moved before and after the gold score's peak: a row an arm and score."""
-    return [
-        {
-            "arm": name,
-            "score": score,
-            "risen": signed(found["risen"][score]),
-            "since": signed(found["since"][score]),
-            "until": span(found["until"]),
-            "form": form(found["form"]),
-        }
-        for name, found in _optimised(results).items()
-        for score in found["risen"]
-    ]
-
-
-def _optimised(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of over-optimisation, by arm."""
-    arms = results["arms"].items()
-    return {name: found for name, arm in arms if (found := arm.get("overoptimisation"))}

@@ -31,6 +31,7 @@ from rlhf_testbed.report.figures import Figure
 from rlhf_testbed.report.gathered import Gathered, gather
 from rlhf_testbed.report.sentences import seeds_told, short, told_figure
 from rlhf_testbed.report.sources import Missing, Source
+from rlhf_testbed.report.table import optimised
 
 FOLDER = "report"
 SCRIPTS = ("store", "nodes", "browser", "drawings", "generation", "glance", "charts", "main")
@@ -65,7 +66,7 @@ def write_report(path: Path) -> Path:
         "notes": contents.notes(source.results),
         "heritability": contents.heritabilities(gathered.histories),
         "inflation": contents.inflation(source.results),
-        "overoptimisation": contents.overoptimisation(source.results),
+        "overoptimisation": optimised(source.results),
         "settings": yaml.safe_dump(dict(source.settings), sort_keys=False, allow_unicode=True),
         **_shared(source, gathered),
     }

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from rlhf_testbed import shapes
 from rlhf_testbed.errors import UsageError
-from rlhf_testbed.over_seeds import Points, of_arm
+from rlhf_testbed.over_seeds import of_arm, points_of
 from rlhf_testbed.reading import arm_of, runs_in
 from rlhf_testbed.run_directory import KNOWING, RunDirectory
 
@@ -178,15 +178,11 @@ def _from_measures(runs: Sequence[RunRecord]) -> dict[str, Any]:
     for name in dict.fromkeys(run.arm for run in measured):
         here = [run for run in measured if run.arm == name]
         seeds = [dict(run.measures or {}) for run in here]
-        arms[name] = {"summary": "", **of_arm(seeds, [_points(run) for run in here])}
+        points = [points_of(run.records.get("proxy_and_gold", {})) for run in here]
+        arms[name] = {"summary": "", **of_arm(seeds, points)}
     about = {"seeds": sorted({run.seed for run in measured or runs})}
     task = str(runs[0].settings["task"])
     return {"task": task, "gates": [], "arms": arms, "contrasts": [], "about": about}
-
-
-def _points(run: RunRecord) -> Points:
-    found: Points = run.records.get("proxy_and_gold", {}).get("training", {}).get("points", [])
-    return found
 
 
 def _environment(folder: Path) -> dict[str, Any]:

@@ -39,6 +39,7 @@ COLUMNS = {
 }
 """Figures of the table and their headings; these and the others of `results.json` are defined in
 docs/METRICS.md."""
+MEANS_TOLD = {"training": "PPO", "best_of_n": "best of n"}
 SYMBOLS_OF = {"e_plus": "E+", "e_minus": "E-", "j_seen": "score", "j_true": "full-knowledge score"}
 
 
@@ -138,32 +139,57 @@ def why(found: Mapping[str, Any], term: str) -> str:
 def print_overoptimisation(results: Mapping[str, Any], console: Console) -> None:
     """Prints how proxy, gold and teacher moved before and after the gold score's peak; only where
     the training overseer learned from a teacher, whose score may then part from its own."""
+    if not learned(results):
+        return
     table = Table(title="Over-optimisation of the learned overseer", **LEFT)
-    for heading in ("arm", "score", "to the gold peak", "from there to the end"):
+    for heading in ("arm, means", "score", "to the gold peak", "from there to the end"):
         table.add_column(heading, overflow="fold")
-    told = []
-    for name, arm in results["arms"].items():
-        found = arm.get("overoptimisation")
-        if not found or "teacher" not in found["risen"]:
-            continue
-        for score in found["risen"]:
-            table.add_row(name, score, signed(found["risen"][score]), signed(found["since"][score]))
-        told.append(f"- ({name}): peak at update {span(found['until'])}; {form(found['form'])}")
-    if table.row_count:
-        console.print(table)
-        console.print("\n".join(told), highlight=False)
+    told = {}
+    for row in optimised(results):
+        here = f"{row['arm']}, {row['means']}"
+        table.add_row(here, row["score"], row["risen"], row["since"])
+        told[here] = f"- ({here}): peak at {row['until']}; {row['form']}"
+    console.print(table)
+    console.print("\n".join(told.values()), highlight=False)
 
 
-def form(fit: Mapping[str, float | None]) -> str:
+def learned(results: Mapping[str, Any]) -> bool:
+    """Whether the training overseer learned from a teacher."""
+    records = [one for arm in results["arms"].values() for one in arm.get("overoptimisation", [])]
+    return any("teacher" in one["risen"] for one in records)
+
+
+def optimised(results: Mapping[str, Any]) -> list[dict[str, str]]:
+    """How each score moved before and after the gold score's peak: a row an arm, means of selection
+    and score, in words."""
+    return [
+        {
+            "arm": name,
+            "means": MEANS_TOLD[found["means"]],
+            "score": score,
+            "risen": signed(found["risen"][score]),
+            "since": signed(found["since"][score]),
+            "until": f"{found['along']} {span(found['until'])}",
+            "form": form(found["form"], found["means"]),
+        }
+        for name, arm in results["arms"].items()
+        for found in arm.get("overoptimisation", [])
+        for score in found["risen"]
+    ]
+
+
+def form(fit: Mapping[str, float | None], means: str) -> str:
     """Gao et al.'s form, as fitted, in words.
 
-    >>> form({"alpha": 2, "beta": 1, "r_squared": 0.9, "peak_d": 2.718, "peak_gold": 2.718})
+    >>> fit = {"alpha": 2, "beta": 1, "r_squared": 0.9, "peak_d": 2.718, "peak_gold": 2.718}
+    >>> form(fit, "training")
     'gold = d (2.000 - 1.000 ln d), r² 0.90, peak at d = 2.72'
     """
     alpha, beta, r_squared, peak = (fit[k] for k in ("alpha", "beta", "r_squared", "peak_d"))
     if alpha is None or beta is None:
         return "the form could not be fitted"
-    told = f"gold = d ({alpha:.3f} - {beta:.3f} ln d)"
+    sign, size = "+" if beta < 0 else "-", abs(beta)
+    told = f"gold = d ({alpha:.3f} {sign} {size:.3f} {'ln d' if means == 'training' else 'd'})"
     told += "" if r_squared is None else f", r² {r_squared:.2f}"
     return told + (", no peak" if peak is None else f", peak at d = {peak:.2f}")
 
