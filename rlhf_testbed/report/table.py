@@ -4,9 +4,9 @@ Gates of corridor
 PASS   knowable   taught honestly, right on 1.00 of 128 held-out scenarios ...
 
 arm
-κ α δ       threat 1      threat 2   bad, unseen ...
+κ α δ ρ     threat 1      threat 2   bad, unseen ...
 both            0.98          1.02          0.98
-0 0 1   [0.97, 0.99]  [0.91, 1.13]  [0.97, 0.99]
+0 0 1 0.3 [0.97, 0.99]  [0.91, 1.13]  [0.97, 0.99]
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from rlhf_testbed.contrasts import SYMBOLS
 from rlhf_testbed.over_seeds import TERMS
 from rlhf_testbed.report.sentences import notes, short
 
-SHOWN_DIALS = ("knowledge", "randomised", "diversity")
 LEFT: dict[str, Any] = {
     "title_justify": "left",
     "box": None,
@@ -68,13 +67,13 @@ def print_arms(results: Mapping[str, Any], console: Console) -> None:
         "with 95 % intervals (threat 2 in nats)",
         **LEFT,
     )
-    table.add_column("arm\nκ α δ", overflow="fold")
+    table.add_column(f"arm\n{' '.join(SYMBOLS.values())}", overflow="fold")
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for name, arm in results["arms"].items():
         dials = arm["dials"]
         table.add_row(
-            "\n".join([name, " ".join(f"{dials[dial]:g}" for dial in SHOWN_DIALS)]),
+            "\n".join([name, " ".join(f"{dials[dial]:g}" for dial in SYMBOLS)]),
             *(interval_text(arm.get(figure)) for figure in COLUMNS),
         )
     console.print(table)
