@@ -29,8 +29,8 @@ pictures: .venv/.installed  ## take the README's pictures from the demo's report
 	@$(BIN)/python -m rlhf_testbed.report.pictures runs/corridor-demo --to docs/pictures
 
 test: .venv/.installed  ## run the tests and doctests
-	@echo "test: running pytest"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "test: running pytest, a process a core"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 check: .venv/.installed  ## check style, types and imports (half a minute, then seconds)
 	@echo "check: style (ruff check)"
