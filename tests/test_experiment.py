@@ -128,7 +128,7 @@ def test_intervals_over_seeds_by_hand() -> None:
     found = intervals([{"seed": s, "threat_2": v} for s, v in enumerate([1.0, 2.0, 3.0])])
     assert found["threat_2"]["mean"] == 2
     assert found["threat_2"]["high"] == pytest.approx(2 + 4.302653 / math.sqrt(3))
-    assert interval_text(found["threat_2"]) == "2.00\n\\[-0.48, 4.48]"
+    assert interval_text(found["threat_2"]) == "2.00\n\\[-0.48,4.48]"
 
 
 def test_results_are_published_as_a_folder(

@@ -4,9 +4,9 @@ Gates of corridor
 PASS   knowable   taught honestly, right on 1.00 of 128 held-out scenarios ...
 
 arm
-κ α δ ρ     threat 1      threat 2   bad, unseen ...
-both            0.98          1.02          0.98
-0 0 1 0.3 [0.97, 0.99]  [0.91, 1.13]  [0.97, 0.99]
+κ α δ ρ      threat 1    threat 2 bad, unseen ...
+both             0.98        1.02        0.98
+0 0 1 0.3 [0.97,0.99] [0.91,1.13] [0.97,0.99]
 """
 
 from __future__ import annotations
@@ -214,10 +214,10 @@ def signed(interval: Mapping[str, float | None]) -> str:
 
 
 def interval_text(interval: Mapping[str, float | None] | None) -> str:
-    """Mean, and the interval on a line of its own.
+    """Mean, and the interval on a line of its own, without a space: a table has eighty columns.
 
     >>> interval_text({"mean": 0.984, "low": 0.97, "high": 0.998})
-    '0.98\\n\\\\[0.97, 1.00]'
+    '0.98\\n\\\\[0.97,1.00]'
     >>> interval_text({"mean": 0.5, "low": None, "high": None})
     '0.50\\n(one seed)'
     >>> interval_text(None)
@@ -226,7 +226,7 @@ def interval_text(interval: Mapping[str, float | None] | None) -> str:
     if interval is None or interval["mean"] is None:
         return "-"
     low, high = interval["low"], interval["high"]
-    ends = "(one seed)" if low is None or high is None else f"\\[{short(low)}, {short(high)}]"
+    ends = "(one seed)" if low is None or high is None else f"\\[{short(low)},{short(high)}]"
     return f"{short(interval['mean'])}\n{ends}"
 
 
