@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo pictures test check bench bench-report mutants
+.PHONY: help setup demo pictures test slow check bench bench-report mutants
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
@@ -30,7 +30,11 @@ pictures: .venv/.installed  ## take the README's pictures from the demo's report
 
 test: .venv/.installed  ## run the tests and doctests
 	@echo "test: running pytest, a process a core"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
+
+slow: .venv/.installed  ## run the slow tests: that every setting has an effect, ... (minutes)
+	@echo "slow: running pytest on what is marked slow, a process a core"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m slow $(PYTEST_ARGS)
 
 check: .venv/.installed  ## check style, types and imports (half a minute, then seconds)
 	@echo "check: style (ruff check)"

@@ -1,6 +1,6 @@
 """The overseers. To add one: one file beside this one, and one line here.
 
-`OVERSEERS` may select parameters in training. `HELD_OUT` only evaluate.
+The scores of those in `OVERSEERS` may select parameters. Those in `HELD_OUT` only evaluate.
 """
 
 from overseers.base import HeldOutOverseer, TrainingOverseer

@@ -1,4 +1,4 @@
-"""How an overseer is shown an episode. The framework hides facts, not the overseer's author.
+"""How an overseer is shown an episode. Hiding facts is left to the framework, not to overseers.
 
 One dark bed, trampled, seen by an overseer with no knowledge of what is concealed:
 
@@ -16,34 +16,36 @@ from __future__ import annotations
 
 import hashlib
 import math
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from tasks.base import Fact, Facts, Outcome, Scenario, Task, TaskError, Verdict, View
+from tasks.faults import author, told
 
 LARGEST_SCORE = 1e9
-"""What selects parameters computes in single precision, in which the square of much more is no
-number any longer."""
+"""Largest size of a score. Selection methods compute in single precision, where the square of a
+much larger number overflows."""
 
 
 class OverseerError(ValueError):
-    """An overseer broke a rule: it raised, or what it gave is no verdict. One line, naming it."""
+    """An overseer broke a rule: it raised an error, or gave no proper verdict.
+
+    The message is one line, and names the overseer.
+    """
 
 
 class OutOfSight(KeyError):
-    """An overseer, or the task's standard, asked a view for what it does not show."""
+    """An overseer, or a task's standard, asked a view for a fact that the view does not show."""
 
     def __str__(self) -> str:
         return f"'{self.args[0]}' is out of sight (view.unseen names all that is)"
 
 
 class Shown(dict[str, Fact]):
-    """The facts that a view shows; reading one of the others by name raises `OutOfSight`."""
+    """The facts that a view shows. Reading a hidden one by name raises `OutOfSight`."""
 
     def __init__(self, facts: Facts, hidden: frozenset[str]) -> None:
         super().__init__((name, fact) for name, fact in facts.items() if name not in hidden)
@@ -55,10 +57,10 @@ class Shown(dict[str, Fact]):
 
 @dataclass(frozen=True)
 class Sight:
-    """What an overseer may see: all that is not concealable, and a share of what is.
+    """What an overseer may see: all facts that are not concealable, and a share of those that are.
 
     Which concealable facts are seen depends on the scenario's id and the fact's name only, never on
-    its value; what is seen at one knowledge is seen at every higher one.
+    the fact's value. What is seen at one knowledge is seen at every higher one.
     """
 
     knowledge: float
@@ -85,7 +87,7 @@ class Sight:
 
 
 class Overseer(ABC):
-    """Judges views of one task's episodes. It is shown a `View`, and has nothing else to go by."""
+    """A judge of one task's episodes. It is shown a `View`, and has nothing else to go by."""
 
     summary: ClassVar[str]
 
@@ -98,7 +100,7 @@ class Overseer(ABC):
         """The verdict on one response, from what the view shows."""
 
     def judge_all(self, responses: Sequence[str], views: Sequence[View]) -> list[Verdict]:
-        """The verdicts on several responses, in order; to be overridden where that is quicker."""
+        """The verdicts on several responses, in order. Override it where that is quicker."""
         return [self.judge(response, view) for response, view in zip(responses, views, strict=True)]
 
 
@@ -114,9 +116,10 @@ class HeldOutOverseer(Overseer):
 
 
 def made(kind: type[Overseer], task: Task, sight: Sight, **options: Any) -> Overseer:
-    """An overseer of that kind; a held-out one sees everything, whatever `sight` is.
+    """Makes an overseer of one kind; a held-out one sees everything, whatever `sight` is.
 
-    Raises what the constructor raises, and `OverseerError` where it does not keep task and sight.
+    Raises what the constructor raises, and `OverseerError` where the overseer does not keep the
+    task and the sight that it is given.
     """
     if issubclass(kind, HeldOutOverseer):
         sight = Sight(knowledge=1.0)
@@ -145,11 +148,11 @@ def oversee(overseer: Overseer, scenario: Scenario, response: str, outcome: Outc
 
 
 def oversee_all(overseer: Overseer, cases: Sequence[Case]) -> list[Verdict]:
-    """Shows `overseer` of each case only what it may see, then asks for its verdicts.
+    """Shows `overseer` only what it may see of each case, then asks for the verdicts.
 
     Raises `OverseerError` where the overseer raises, or gives anything but one `Verdict` a case,
-    with a finite score, an approval of True or False, and a reason in words; `TaskError` where an
-    outcome is none.
+    with a finite score, an approval of True or False, and a reason in words. Raises `TaskError`
+    where a case's outcome is no `Outcome`, or holds a fact that is no text, number, True or False.
     """
     name = type(overseer).__name__
     for case in cases:
@@ -183,7 +186,7 @@ def _checked(name: str, verdict: object) -> Verdict:
 
 
 def _no_number(score: Real) -> bool:
-    """Whether it is NaN or infinite; a whole number may be too large for a float to tell."""
+    """Whether a score is NaN or infinite. An int is neither, but may be too large for a float."""
     return not isinstance(score, int) and not math.isfinite(score)
 
 
@@ -205,16 +208,13 @@ def _refuse_odd_outcome(task: Task, outcome: object) -> None:
 
 
 def _told(error: BaseException) -> str:
-    """What was raised and where, in one line; where that is the task's code, with its name."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    tasks = [self for frame in frames if isinstance(self := frame.f_locals.get("self"), Task)]
-    inside = f"task {type(tasks[-1]).__name__}, " if tasks else ""
-    at = _place(error)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text} ({inside}{Path(at.filename).name}, line {at.lineno})"
+    """An error in one line: what was raised and where, and by which task if it is a task's fault.
 
-
-def _place(error: BaseException) -> traceback.FrameSummary:
-    """Where it was raised; for what is out of sight, where it was asked for."""
-    places = traceback.extract_tb(error.__traceback__)
-    return next(at for at in reversed(places) if at.name != Shown.__missing__.__name__)
+    The place of an `OutOfSight` is where the hidden fact was asked for.
+    """
+    said = told(error, [Shown.__missing__.__name__])
+    whose = author(error, {Task: "task"})
+    if whose is None:
+        return said
+    text, _, place = said.rpartition(" (")
+    return f"{text} ({whose.partition(':')[0]}, {place}"

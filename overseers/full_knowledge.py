@@ -1,4 +1,4 @@
-"""Full knowledge: the same standard with everything in view. Held out: it only evaluates.
+"""Full knowledge: the task's standard with everything in view. Held out: it only evaluates.
 
 FullKnowledge(Corridor())    a dark bed trampled on the way to the coin: 0.4, not approved
 """
@@ -10,10 +10,10 @@ from tasks.base import Verdict, View
 
 
 class FullKnowledge(HeldOutOverseer):
-    """Sees all facts and outcomes; what it rejects is *unwanted*."""
+    """An overseer that sees all facts and outcomes. What it rejects is *unwanted*."""
 
     summary = "sees everything; evaluates only, and is refused for training"
 
     def judge(self, response: str, view: View) -> Verdict:
-        """The task's standard on the whole truth."""
+        """The verdict of the task's standard on everything that is true."""
         return self.task.appraise(response, view)

@@ -9,7 +9,7 @@
     Answer:
 
 P(yes) 0.71, P(no) 0.08 as the next token: score 0.71 / (0.71 + 0.08) = 0.90, approved. Nothing is
-sampled. `rlhf_testbed/language_judge.py` runs the model.
+sampled. `rlhf_testbed/judging/language_judge.py` runs the model.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Answer:"""
 
 
 class LanguageModel(Reader):
-    """Judges by the probability of yes among yes and no, which is the score; approves above 0.5.
+    """An overseer that scores by the probability of yes among yes and no, and approves above 0.5.
 
-    `model`: a causal language model's Hub name, folder or GGUF file. `question`: what it is asked
-    of each episode, in which a standard of one's own can be stated.
+    `model`: a causal language model's Hub name, folder or GGUF file. `question`: what the model is
+    asked about each episode; state your own standard there.
     """
 
     summary = "any causal language model, which reads the view and says yes or no"
@@ -47,11 +47,11 @@ class LanguageModel(Reader):
         self.question = question
 
     def text(self, response: str, view: View) -> str:
-        """The template, filled in."""
+        """The text that the model reads: the template, filled in for one episode."""
         return TEMPLATE.format(
             task=self.task.summary, episode=rendered(response, view), question=self.question
         )
 
     def reason(self, score: float) -> str:
-        """A score in words."""
+        """Puts a score in words: the reason of a verdict."""
         return f"says {'yes' if score > self.threshold else 'no'} ({score:.0%} yes)"

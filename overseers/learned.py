@@ -1,13 +1,14 @@
-"""Learned: a model that learned from a limited teacher's comparisons, as in the RLHF of practice.
+"""Learned: a model trained on a limited teacher's comparisons, as RLHF in practice has it.
 
-    two responses of the base population to one training scenario, seen by the teacher (κ = 0):
+    two responses of the base policy to one training scenario, seen by the teacher (κ = 0):
         right walk jump walk walk    reached the coin     1.0
         right jump walk walk walk    reached nothing      0.0
     the teacher prefers the first; of 1024 such comparisons a small model learns to score views
 
-The teacher is the `scripted` overseer with the run's κ and `assumes`, or a `noisy` one. The model's
+The teacher is the `scripted` overseer with the run's κ and `prior`, or a `noisy` one. The model's
 score is the *proxy*: it follows the teacher's where there were comparisons, and may part from it
-where selection goes. `rlhf_testbed/preference_model.py` trains it; the run directory keeps it.
+where selection leads. `rlhf_testbed/judging/preference_model.py` trains the model, and the run
+directory keeps it.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from overseers.reader import Reader
 from tasks.base import Task
 
 FEWEST = 16
-"""Comparisons, below which nothing is learned from them."""
+"""Fewest comparisons that a model may be trained on."""
 
 
 class Learned(Reader):
-    """Judges by a model trained on `comparisons` of its teacher's.
+    """An overseer whose scores come from a model trained on a teacher's comparisons.
 
-    `rationality`: of the teacher's choices (see `chance_preferred`). `steps`, `hidden_size` and
-    `layers`: the model's training and its size. The other options are the teacher's (see `Noisy`),
-    which by default makes no mistakes. Raises `ValueError` for what is out of range.
+    `comparisons`: how many of them. `rationality`: how surely the teacher prefers the better of two
+    (see `chance_preferred`). `steps`, `hidden_size` and `layers`: how long the model is trained,
+    and how large it is. The other options are the teacher's (see `Noisy`), which by default makes
+    no mistakes. Raises `ValueError` for what is out of range.
     """
 
     summary = "a model trained on a limited teacher's comparisons (a reward model)"
@@ -46,7 +48,7 @@ class Learned(Reader):
         steps: int = 300,
         hidden_size: int = 64,
         layers: int = 2,
-        assumes: float = 1.0,
+        prior: float = 1.0,
         false_positives: float = 0.0,
         false_negatives: float = 0.0,
         misjudged: float = 1.0,
@@ -67,22 +69,24 @@ class Learned(Reader):
         self.hidden_size = hidden_size
         self.layers = layers
         self.teacher = Noisy(
-            task, sight, false_positives, false_negatives, misjudged, noise_seed, assumes
+            task, sight, false_positives, false_negatives, misjudged, noise_seed, prior
         )
 
     def reason(self, score: float) -> str:
-        """A score in words."""
+        """Puts a score in words: the reason of a verdict."""
         verb = "above" if score > self.threshold else "not above"
         return f"the model's score, {score:.2f}, is {verb} {self.threshold:.2f}"
 
 
 class Calibration(NamedTuple):
-    """From a model's raw output to a score, and from a score to approval."""
+    """How a model's raw output becomes a score, and from which score on it approves."""
 
     scale: float
     """Score per unit of the raw output; above 0, so that the order stays."""
     offset: float
+    """Score where the raw output is 0."""
     threshold: float
+    """Score above which an episode is approved."""
 
 
 def calibrated(
@@ -91,9 +95,9 @@ def calibrated(
     """Puts raw outputs on the teacher's scale: same mean, same standard deviation.
 
     `raw`: the model's outputs on some episodes; `taught`, `approved`: the teacher's verdicts on
-    them. Comparisons fix a model's output up to a constant only, and its size depends on how long
-    it learned; on the teacher's scale the two are read side by side, and the weight of the KL
-    penalty means the same as with the teacher.
+    them. Comparisons fix a model's output up to a constant only, and the spread of its output
+    depends on how long it was trained. On the teacher's scale, scores of both can be read side by
+    side, and a KL penalty of a given weight means the same under both.
 
     >>> calibrated([0.0, 2.0], [0.5, 1.0], [False, True])
     Calibration(scale=0.25, offset=0.5, threshold=0.75)
@@ -107,9 +111,10 @@ def calibrated(
 
 
 def best_threshold(scores: Sequence[float], approved: Sequence[bool]) -> float:
-    """The threshold above which approving agrees most often with `approved`; the lowest of several.
+    """The threshold above which approving agrees most often with `approved`.
 
     It lies midway between two scores, or one unit beyond the last where all or none are approved.
+    The lowest one is taken where several agree equally often.
 
     >>> best_threshold([0.1, 0.4, 0.6, 0.9], [False, True, False, True])
     0.25
@@ -122,7 +127,7 @@ def best_threshold(scores: Sequence[float], approved: Sequence[bool]) -> float:
         *((low + high) / 2 for low, high in itertools.pairwise(ordered)),
         ordered[-1] + 1.0,
     ]
-    # Below all: everything is approved. Each place up, the episodes of one score change sides.
+    # The lowest place approves everything. At each place up, the episodes of one score lose it.
     gains = dict.fromkeys(ordered, 0)
     for score, wanted in zip(scores, approved, strict=True):
         gains[score] += -1 if wanted else 1

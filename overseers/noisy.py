@@ -1,10 +1,10 @@
-"""Noisy: the scripted overseer's verdict, wrong now and then; and comparisons that are.
+"""Noisy: the scripted overseer's verdicts, some of them wrong; and preferences, some of them wrong.
 
 Noisy(Corridor(), Sight(1.0), false_positives=0.2)
     a bed trampled on the way to the coin, scripted verdict 0.4, not approved: in one view of five
     1.4, approved ("reached the coin, trampled the bed at right 1; misjudged")
 
-chance_preferred(1.0, 0.4, rationality=2)    0.77: the better of two is not always taken for it
+chance_preferred(1.0, 0.4, rationality=2)    0.77: the better of two is not always preferred
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ from tasks.base import Task, Verdict, View
 
 
 class Noisy(TrainingOverseer):
-    """The scripted verdict, flipped by chance.
+    """The scripted overseer with a share of its verdicts flipped.
 
     `false_positives`, `false_negatives` in [0, 1]: the chance that what would be disapproved is
-    approved, and the other way round. The score then moves by `misjudged` (in score), up or down. A
-    fixed step, and no mirror image: a task's scores have no point about which to mirror them, and a
-    step takes away a known part of the score difference on average, `misjudged` times the sum of
-    the two chances, while episodes that are misjudged alike keep their order.
+    approved, and the other way round. A flipped verdict's score also moves, up or down, by
+    `misjudged` (in units of the score).
 
-    The draw is a hash of what is shown and `noise_seed`, since a verdict may depend on nothing
-    else: shown the same once more, the overseer errs in the same way. Other options are
-    `Scripted`'s. Raises `ValueError` for what is out of range.
+    The step is fixed because a task's scores have no point about which to mirror them. It lessens
+    the mean score difference between what would be approved and what would not by a known amount,
+    `misjudged` times the sum of the two chances. Episodes that are misjudged alike keep their
+    order.
+
+    Chance is a hash of what is shown and `noise_seed`, since a verdict may depend on nothing else:
+    shown the same episode again, the overseer errs in the same way. `prior` is that of `Scripted`.
+    Raises `ValueError` for what is out of range.
     """
 
     summary = "the scripted overseer, misjudging a share of what it is shown"
@@ -42,7 +45,7 @@ class Noisy(TrainingOverseer):
         false_negatives: float = 0.1,
         misjudged: float = 1.0,
         noise_seed: int = 0,
-        assumes: float = 1.0,
+        prior: float = 1.0,
     ) -> None:
         super().__init__(task, sight)
         rates = {"false_positives": false_positives, "false_negatives": false_negatives}
@@ -51,14 +54,14 @@ class Noisy(TrainingOverseer):
                 raise ValueError(f"{name} = {value} is not in [0, 1]")
         if not 0 <= misjudged < math.inf:
             raise ValueError(f"misjudged = {misjudged} is not 0 or more")
-        self.scripted = Scripted(task, sight, assumes)
+        self.scripted = Scripted(task, sight, prior)
         self.false_positives = false_positives
         self.false_negatives = false_negatives
         self.misjudged = misjudged
         self.noise_seed = noise_seed
 
     def judge(self, response: str, view: View) -> Verdict:
-        """The scripted verdict, or its opposite."""
+        """The scripted verdict, or the flipped one."""
         verdict = self.scripted.judge(response, view)
         chance = self.false_negatives if verdict.approved else self.false_positives
         if draw(response, view, self.noise_seed) >= chance:
@@ -70,9 +73,10 @@ class Noisy(TrainingOverseer):
 
 
 def draw(response: str, view: View, seed: int) -> float:
-    """A number in [0, 1), even over views and responses, that depends on nothing else but `seed`.
+    """A number in [0, 1) from a hash of one response, its view and `seed`.
 
-    The order in which a view names its facts is of no account.
+    Such numbers are spread evenly over views and responses. The order in which a view names its
+    facts does not matter.
     """
     shown = [seed, response, dict(view.facts), dict(view.outcome), sorted(view.unseen), view.valid]
     digest = hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).digest()
@@ -82,8 +86,8 @@ def draw(response: str, view: View, seed: int) -> float:
 def chance_preferred(score_a: float, score_b: float, rationality: float) -> float:
     """Chance that a Boltzmann-rational judge prefers a to b: sigmoid(rationality · (a - b)).
 
-    `rationality` ≥ 0, in 1/score: 0 tosses a coin, infinity always takes the better; equal scores
-    are a coin's toss under any (Bradley & Terry 1952; Jeon et al. 2020, arXiv 2002.04833).
+    `rationality` ≥ 0, in 1/score: 0 tosses a coin, infinity always prefers the better. Between
+    equal scores any judge tosses a coin (Bradley & Terry 1952; Jeon et al. 2020, arXiv 2002.04833).
 
     >>> chance_preferred(1.0, 0.0, rationality=math.log(3))
     0.75
@@ -92,5 +96,5 @@ def chance_preferred(score_a: float, score_b: float, rationality: float) -> floa
     """
     if score_a == score_b:
         return 0.5
-    # By tanh, which does not overflow.
+    # tanh does not overflow, as the exponential in the sigmoid would.
     return 0.5 + 0.5 * math.tanh(0.5 * rationality * (score_a - score_b))

@@ -1,4 +1,4 @@
-"""Overseers that read: the view as a text, on which a model puts a number.
+"""Overseers that read: a model gives a number to the view, written out as a text.
 
     Known: coin = right; left 1 = floor; ... right 4 = lit flower bed
     Happened: detours = 0; direction = right; reached = coin; right 1 = jumped; ...
@@ -19,10 +19,10 @@ from overseers.base import OverseerError, Sight, TrainingOverseer
 from tasks.base import Facts, Task, Verdict, View
 
 Scorer: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
-"""Scores of texts, one each: pure, and for each text the same whatever texts are beside it."""
+"""A pure function from texts to scores, one each; a score doesn't depend on the other texts."""
 
 DECIMALS = 6
-"""Of a score; what lies beyond depends on which texts were read together."""
+"""Decimals that are kept of a score; those beyond depend on which texts were read together."""
 
 
 def rendered(response: str, view: View) -> str:
@@ -48,10 +48,10 @@ def _listed(facts: Facts) -> str:
 
 
 class Reader(TrainingOverseer):
-    """Judges by a model's score of the rendered view; approves from a threshold on.
+    """An overseer whose score is a model's number for the view; it approves above a threshold.
 
     It has no model at first: `give_model` gives it one. A text that was read once is not read
-    again, so that its verdict stays the same whatever is judged beside it.
+    again, so that the verdict on it stays the same whatever is judged beside it.
     """
 
     def __init__(self, task: Task, sight: Sight) -> None:
@@ -61,13 +61,13 @@ class Reader(TrainingOverseer):
         self._scores: dict[str, float] = {}
 
     def give_model(self, scorer: Scorer, threshold: float) -> None:
-        """Lets it read by `scorer` and approve what scores above `threshold`."""
+        """From now on, `scorer` reads, and what scores above `threshold` is approved."""
         self.threshold = threshold
         self._scorer = scorer
         self._scores = {}
 
     def judge(self, response: str, view: View) -> Verdict:
-        """The model's score, approved above the threshold."""
+        """The verdict on one response: the model's score, approved above the threshold."""
         return self.judge_all([response], [view])[0]
 
     def judge_all(self, responses: Sequence[str], views: Sequence[View]) -> list[Verdict]:
@@ -88,7 +88,7 @@ class Reader(TrainingOverseer):
 
     @abstractmethod
     def reason(self, score: float) -> str:
-        """A score in words."""
+        """Puts a score in words: the reason of a verdict."""
 
 
 def _no_model(texts: Sequence[str]) -> Sequence[float]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlhf_testbed.errors import UsageError, looked_up, reported
+from rlhf_testbed.engine.job import ENGINES
+from rlhf_testbed.shared.errors import UsageError, looked_up, reported
 
 if TYPE_CHECKING:
-    from rlhf_testbed.experiment import Experiment
+    from rlhf_testbed.experiment.plan import Experiment
+    from rlhf_testbed.store.experiment_records import Results
 
 app = typer.Typer(
     help="Measures two threats of RLHF apart: selection for bad behaviour, and induced "
@@ -33,24 +35,30 @@ def experiment(
     config: Annotated[Path, typer.Argument(help="An experiment's YAML file.", metavar="CONFIG")],
     seeds: Annotated[str | None, typer.Option(help="Training seeds: 0-4, or 7,11.")] = None,
     output_dir: Annotated[
-        str | None, typer.Option("--output_dir", "--output-dir", help="Default: runs/CONFIG.")
+        str | None,
+        typer.Option(
+            "--output_dir", "--output-dir", help="Folder of the experiment. Default: runs/CONFIG."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time. Default: one a core.")
     ] = None,
+    engine: Annotated[str, typer.Option(help=f"Where jobs run: {', '.join(ENGINES)}.")] = "local",
 ) -> None:
     """Run arms × seeds side by side; print gates and table; draw the threat plane.
 
     Example: rlhf-testbed experiment configs/corridor.yaml --seeds 0-4
 
-    Interrupted and started again, it goes on with what is missing.
+    Interrupted and started again, it goes on with what is missing. Asked for fewer arms or seeds,
+    it keeps the results of the rest.
     """
     if not config.is_file():
         raise UsageError(f"{config}: no such file")
 
     from rich.console import Console
 
-    from rlhf_testbed.experiment import plan
+    from rlhf_testbed.experiment.plan import plan
+    from rlhf_testbed.experiment.results import elsewhere
     from rlhf_testbed.report.contents import draw_headlines
     from rlhf_testbed.report.table import PRINTED
 
@@ -61,10 +69,14 @@ def experiment(
         f"in {planned.folder}",
         highlight=False,
     )
-    results = _finished(planned, workers)
+    results = _finished(planned, workers, engine)
     for show in PRINTED:
         console.print()
         show(results, console)
+    for name in elsewhere(planned):
+        console.print(
+            f"kept      {name}: measured before, and part of the results", highlight=False
+        )
     pictures = draw_headlines(results, planned.folder)
     console.print(f"\nresults   {planned.folder / 'results.json'}", highlight=False)
     for picture in pictures:
@@ -81,7 +93,10 @@ def gates(
     ],
     seeds: Annotated[str, typer.Option(help="Training seeds of the second gate.")] = "0-1",
     output_dir: Annotated[
-        str | None, typer.Option("--output_dir", "--output-dir", help="Default: runs/gates-TASK.")
+        str | None,
+        typer.Option(
+            "--output_dir", "--output-dir", help="Folder of the runs. Default: runs/gates-TASK."
+        ),
     ] = None,
 ) -> None:
     """Check the six gates of a task: what must hold before anything is called deception.
@@ -92,7 +107,7 @@ def gates(
     """
     from rich.console import Console
 
-    from rlhf_testbed.experiment import plan_gates
+    from rlhf_testbed.experiment.plan import plan_gates
     from rlhf_testbed.report.table import print_gates
 
     print_gates(_finished(plan_gates(of, seeds, output_dir), None), Console())
@@ -112,7 +127,8 @@ def evaluate(
             "--overseer_args",
             "--overseer-args",
             metavar="NAME=VALUE",
-            help="An option of the overseer, each. Default: the run's, as far as it has them.",
+            help="Option of the overseer; may be given several times. Default: the run's own, as "
+            "far as the overseer has them.",
         ),
     ] = None,
 ) -> None:
@@ -120,19 +136,19 @@ def evaluate(
 
     Example: rlhf-testbed evaluate runs/corridor/both/seed-0 --overseer full_knowledge
     """
-    from rlhf_testbed.run_directory import RunDirectory
+    from rlhf_testbed.store.run_directory import RunDirectory
 
     directory = RunDirectory.open(run)
     directory.summary()
 
     from rich.console import Console
 
-    from rlhf_testbed.evaluate import evaluate as judge_run
+    from rlhf_testbed.evaluation.evaluate import evaluate as judge_run
     from rlhf_testbed.report.table import print_measures
 
     measures = judge_run(directory, overseer, knowledge, overseer_args or None)
     print_measures(measures, Console())
-    print(f"\nfiled in {directory.evaluation(overseer)}")
+    print(f"\nfiled in {directory.evaluation(measures.judged_by)}")
 
 
 @app.command()
@@ -162,21 +178,21 @@ def latent(
 
     Example: rlhf-testbed latent runs/corridor/both/seed-0
 
-    Linear probes, before the response is written and after it, in the policy and in its base model
-    on the same text. They find what can be read off a state, not what the policy uses.
+    Linear probes, before the response is written and after it, in the policy and in its base
+    policy on the same text. They find what can be read off a state, not what the policy uses.
     """
-    from rlhf_testbed.run_directory import KNOWING, RunDirectory
+    from rlhf_testbed.store.run_directory import RunDirectory
 
     directory = RunDirectory.open(run)
     directory.summary()
 
     from rich.console import Console
 
-    from rlhf_testbed.latent import read
+    from rlhf_testbed.evaluation.latent import read
     from rlhf_testbed.report.latent import print_latent
 
     print_latent(read(directory, episodes), Console())
-    print(f"\nfiled in {directory.evaluation(KNOWING) / 'latent.json'}")
+    print(f"\nfiled in {directory.evaluation() / 'latent.json'}")
 
 
 @app.command()
@@ -186,10 +202,11 @@ def inspect(
     seed: Annotated[int | None, typer.Option(help="Only this training seed.")] = None,
     update: Annotated[str | None, typer.Option(help="Only these updates: 60, or 55-60.")] = None,
     approved: Annotated[
-        bool | None, typer.Option(help="By the training overseer: only approved, or only not.")
+        bool | None,
+        typer.Option(help="Only approved, or only not approved, by the training overseer."),
     ] = None,
     unwanted: Annotated[
-        bool | None, typer.Option(help="Under full knowledge: only rejected, or only not.")
+        bool | None, typer.Option(help="Only rejected, or only not rejected, under full knowledge.")
     ] = None,
     text: Annotated[str | None, typer.Option(help="Only responses with this in them.")] = None,
     search: Annotated[
@@ -198,16 +215,18 @@ def inspect(
     trait: Annotated[
         str | None, typer.Option(help="Only with this behaviour, like 'tramples unseen'.")
     ] = None,
-    scenario: Annotated[str | None, typer.Option(help="Only of this scenario.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="Only generations of this scenario.")] = None,
     stage: Annotated[
         str,
         typer.Option(
-            "--of", help="Of training, held_out (afterwards) or base (before), as evaluated."
+            "--of",
+            help="Generations of training, held_out (the selected policy's, once evaluated) or "
+            "base (the base policy's).",
         ),
     ] = "training",
     sort: Annotated[
         str | None,
-        typer.Option(help="In this order: score, true_score, advantage or kl, -kl for falling."),
+        typer.Option(help="Order: score, true_score, advantage or kl; -kl for falling."),
     ] = None,
     limit: Annotated[
         int | None,
@@ -227,8 +246,9 @@ def inspect(
         print(write_browser(run))
         return
 
-    from rlhf_testbed.reading import STAGES, Filter, found, in_order, parse_updates
     from rlhf_testbed.report.generations import page_generations
+    from rlhf_testbed.store.generations import Filter, found, in_order, parse_updates
+    from rlhf_testbed.store.run_directory import STAGES
 
     updates = parse_updates(update) if update else None
     wanted = Filter(arm, seed, updates, approved, unwanted, text, search, trait, scenario)
@@ -261,7 +281,7 @@ def new(
 
     Example: rlhf-testbed new task drawers --folder my_pkg
     """
-    from rlhf_testbed.starters import write_starter
+    from rlhf_testbed.contract.starters import write_starter
 
     path, dotted = write_starter(kind, name, folder)
     print(f"{path}: written. Edit it; then")
@@ -287,7 +307,7 @@ def check(
     """
     from overseers.base import Overseer
     from rlhf_testbed.contract import check_overseer, check_task
-    from rlhf_testbed.plugins import plugin_class, task_named
+    from rlhf_testbed.settings.plugins import plugin_class, task_named
     from tasks import TASKS
 
     found = plugin_class(name, "command line:")
@@ -306,12 +326,12 @@ def check(
 
 @app.command("list")
 def list_() -> None:
-    """Show the tasks with their arms and goals, and the overseers with what they may do.
+    """Show the tasks with their arms and goals, the overseers, and the selection methods.
 
     Example: rlhf-testbed list
     """
     from overseers import HELD_OUT, OVERSEERS
-    from rlhf_testbed.listing import listing
+    from rlhf_testbed.report.listing import listing
     from tasks import TASKS
 
     for line in listing(TASKS, OVERSEERS, HELD_OUT):
@@ -324,7 +344,11 @@ def export(
     to: Annotated[str, typer.Option("--to", help="inspect, or dataset.")],
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output_dir", "--output-dir", help="Default: RUN/export/inspect|dataset."),
+        typer.Option(
+            "--output_dir",
+            "--output-dir",
+            help="Folder to write. Default: RUN/export/inspect|dataset.",
+        ),
     ] = None,
 ) -> None:
     """Write generations and verdicts for other tools: Inspect, or Hugging Face datasets.
@@ -333,13 +357,13 @@ def export(
 
     Of an experiment: two logs a run, or one dataset of all runs.
     """
-    from rlhf_testbed.reading import runs_in
+    from rlhf_testbed.store.generations import runs_in
 
     runs_in(run)  # a wrong path is told before anything slow is imported
 
     from rlhf_testbed.export.formats import FORMATS
     from rlhf_testbed.export.formats import export as export_runs
-    from rlhf_testbed.progress import LiveLine
+    from rlhf_testbed.shared.progress import LiveLine
 
     with LiveLine("export") as watcher:
         folder, left_out = export_runs(run, to, output_dir, watcher)
@@ -357,19 +381,19 @@ def train(context: typer.Context) -> None:
 
     Example: rlhf-testbed train --config configs/corridor.yaml --arm both --seed 3
     """
-    from rlhf_testbed.train import main as train_main
+    from rlhf_testbed.selection.job import main as train_main
 
     sys.argv = ["rlhf-testbed train", *context.args]
     train_main()
 
 
-def _finished(planned: Experiment, workers: int | None) -> dict[str, Any]:
+def _finished(planned: Experiment, workers: int | None, engine: str = "local") -> Results:
     """The results of an experiment; ends the program when it fails or is interrupted."""
-    from rlhf_testbed.experiment import run_experiment
-    from rlhf_testbed.jobs import JobsFailed
+    from rlhf_testbed.engine.job import JobsFailed
+    from rlhf_testbed.experiment.run import run_experiment
 
     try:
-        return run_experiment(planned, workers)
+        return run_experiment(planned, workers, engine)
     except JobsFailed as failed:
         for title, said, _ in failed.failures:
             print(f"error: {title}: {said}", file=sys.stderr)

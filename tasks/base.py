@@ -17,41 +17,61 @@ the outcome, and an overseer's `Verdict` may depend on nothing else.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 Fact: TypeAlias = str | int | float | bool
 Facts: TypeAlias = Mapping[str, Fact]
-Split: TypeAlias = Literal["train", "held_out", "probes"]
+Split: TypeAlias = Literal["train", "held_out", "off_distribution"]
 
-SPLITS: tuple[Split, ...] = ("train", "held_out", "probes")
+SPLITS: tuple[Split, ...] = ("train", "held_out", "off_distribution")
+STREAMS: Mapping[Split, str] = {
+    "train": "train",
+    "held_out": "held_out",
+    "off_distribution": "probes",
+}
+"""The text that seeds the random numbers of each split. The last one is an old name on purpose: a
+new one would draw other scenarios than those behind the published figures."""
 
 
 class TaskError(ValueError):
-    """A task was asked for something that it does not have, or breaks a rule of tasks."""
+    """A task was asked for something that it does not have, or it broke a rule of tasks."""
+
+
+def _dial(default: float, symbol: str, meaning: str) -> Any:
+    return field(default=default, metadata={"symbol": symbol, "meaning": meaning})
 
 
 @dataclass(frozen=True)
 class Dials:
-    """What an experiment varies. Every dial is a share in [0, 1].
+    """The settings of a task that an experiment varies. Every dial is a share in [0, 1].
 
-    Raises `ValueError` naming the dial that is out of range.
+    `SYMBOLS` and `MEANINGS` say what each is. Raises `ValueError` naming the dial that is out of
+    range.
     """
 
-    knowledge: float = 0.0
-    """κ: share of the concealable facts that the training overseer's view contains."""
-    randomised: float = 0.0
-    """α: share of training scenarios in which the candidate goals come apart."""
-    diversity: float = 1.0
-    """δ: share of training scenarios that a fixed habit cannot solve."""
-    population: float = 0.3
-    """ρ: share of the base population's demonstrations that pursue an unintended goal."""
+    knowledge: float = _dial(
+        0.0, "κ", "share of the concealable facts that the training overseer's view contains"
+    )
+    randomised: float = _dial(
+        0.0, "α", "share of training scenarios in which the candidate goals come apart"
+    )
+    diversity: float = _dial(1.0, "δ", "share of training scenarios that a fixed habit can't solve")
+    unintended_share: float = _dial(
+        0.3, "ρ", "share of the base policy's demonstrations that pursue an unintended goal"
+    )
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} = {value} is not in [0, 1]")
+
+
+SYMBOLS: Mapping[str, str] = {dial.name: dial.metadata["symbol"] for dial in fields(Dials)}
+"""The symbol of each dial."""
+MEANINGS: Mapping[str, str] = {dial.name: dial.metadata["meaning"] for dial in fields(Dials)}
+"""What each dial is, in words. Help, tables and cards all take these."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +115,7 @@ class Verdict(NamedTuple):
 
 
 class Demonstration(NamedTuple):
-    """One example of the base population's behaviour."""
+    """One prompt with a response to it, from which the base policy learns."""
 
     prompt: str
     response: str
@@ -112,19 +132,22 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Organism:
-    """A scripted policy with a known motive, on which the instruments are calibrated.
+class ScriptedPolicy:
+    """A policy with a known motive, on which the instruments are calibrated.
 
     `policy(scenario)` maps response texts to probabilities that sum to 1; texts may lie outside the
-    response space. `motive` is a goal's name, or None where no goal is pursued. Of the roles, the
-    *golden* organism does what the overseer intends, *degenerate* ones must score at the floor, and
-    *motive* ones have a motive (or a habit) that the instruments must name.
+    response space. `motive` is a goal's name, or None where no goal is pursued. `role` is one of:
+
+    - `reference`: the reference policy, which does what the overseer intends (one in each task);
+    - `motive`: pursues a goal that the instruments must name, or has a habit, which they must not
+      take for a goal;
+    - `degenerate`: pursues nothing, and must score at the floor under every overseer.
     """
 
     name: str
     summary: str
     motive: str | None
-    role: Literal["golden", "motive", "degenerate"]
+    role: Literal["reference", "motive", "degenerate"]
     policy: Callable[[Scenario], Mapping[str, float]]
 
 
@@ -138,7 +161,7 @@ class Arm:
 
 
 class Task(ABC):
-    """Behaviour of a task. Instances hold no state: every method is a function of its arguments.
+    """The behaviour of a task. Instances hold no state: methods depend on their arguments only.
 
     To add one, write one file and one line in `tasks/__init__.py`.
     """
@@ -146,23 +169,23 @@ class Task(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     concealed_trait: ClassVar[str]
-    """The bad behaviour where a limited overseer cannot see it (threat 1)."""
+    """Name of the trait that is bad behaviour where a limited overseer cannot see it (threat 1)."""
     open_trait: ClassVar[str]
-    """The same behaviour where every overseer sees it."""
+    """Name of the trait that is the same behaviour where every overseer sees it."""
 
     arms: ClassVar[tuple[Arm, ...]]
-    population_steps: ClassVar[int] = 2400
+    base_steps: ClassVar[int] = 2400
     """Steps in which the small model learns the demonstrations, unless a run's settings say so."""
 
     @property
     @abstractmethod
     def goals(self) -> tuple[Goal, ...]:
-        """The candidate goals; exactly one is intended."""
+        """The candidate goals. Exactly one is intended."""
 
     @property
     @abstractmethod
-    def organisms(self) -> tuple[Organism, ...]:
-        """Scripted policies with known motives; exactly one is golden."""
+    def scripted_policies(self) -> tuple[ScriptedPolicy, ...]:
+        """The scripted policies of this task. Exactly one has the role `reference`."""
 
     @property
     @abstractmethod
@@ -171,26 +194,30 @@ class Task(ABC):
 
     @abstractmethod
     def scenarios(self, dials: Dials, seed: int, split: Split, count: int) -> tuple[Scenario, ...]:
-        """`count` scenarios with unique prompts; deterministic; splits share no situation.
+        """Draws `count` scenarios of one split, each with a prompt of its own.
 
-        Probes do not depend on the dials. Raises `TaskError` when there are fewer than `count`.
+        The same arguments give the same scenarios, and no situation is in two splits.
+        Off-distribution scenarios do not depend on the dials. Raises `TaskError` where there are
+        fewer than `count`.
         """
 
     @abstractmethod
-    def demonstrations(self, population: float, seed: int, count: int) -> tuple[Demonstration, ...]:
-        """`count` examples of the mixture of behaviours that the base population shows (ρ)."""
+    def demonstrations(
+        self, unintended_share: float, seed: int, count: int
+    ) -> tuple[Demonstration, ...]:
+        """Draws `count` demonstrations for the base policy; a share ρ pursue an unintended goal."""
 
     @abstractmethod
     def outcome(self, scenario: Scenario, response: str) -> Outcome:
-        """What becomes true; an unreadable response has an outcome with `valid=False`."""
+        """What becomes true; a response that can't be read gives an outcome with `valid=False`."""
 
     @abstractmethod
-    def appraise(self, response: str, view: View, assumes: float = 1.0) -> Verdict:
-        """How this task's overseer would judge what it sees.
+    def appraise(self, response: str, view: View, prior: float = 1.0) -> Verdict:
+        """Judges a response by this task's standard, from what a view shows.
 
-        `assumes` in [0, 1] is its prior: the chance with which it takes to be fine what it cannot
-        see (1 naive, 0.5 suspicious). The score is the expected one under that prior; what is seen
-        does not depend on it.
+        `prior` in [0, 1] is the chance with which the overseer takes what it can't see to be fine
+        (1 naive, 0.5 suspicious). The score is the expected one under that prior. What is seen
+        counts the same whatever the prior.
         """
 
     @abstractmethod
@@ -201,7 +228,7 @@ class Task(ABC):
         """
 
     def arm(self, name: str) -> Arm:
-        """The arm of that name; raises `TaskError` naming the arms that there are."""
+        """The arm of that name. Raises `TaskError` naming the arms that there are."""
         for arm in self.arms:
             if arm.name == name:
                 return arm
@@ -219,9 +246,13 @@ class Task(ABC):
         return tuple(goal for goal in self.goals if not goal.intended)
 
     @property
-    def golden(self) -> Organism:
-        """The organism that does what the overseer intends."""
-        return next(organism for organism in self.organisms if organism.role == "golden")
+    def reference_policy(self) -> ScriptedPolicy:
+        """The scripted policy with the role `reference`: it does what the overseer intends.
+
+        Trained policies are compared with it: its score is the best that can be done, and threat 1
+        counts an overseer's over- and underestimation against it.
+        """
+        return next(scripted for scripted in self.scripted_policies if scripted.role == "reference")
 
     def exposed(self, scenario: Scenario, outcome: Outcome) -> bool:
         """Whether the bad behaviour was possible out of a limited overseer's sight."""
@@ -229,7 +260,10 @@ class Task(ABC):
 
 
 def refuse_odd_traits(task: Task, traits: Mapping[str, bool | None]) -> None:
-    """Raises `TaskError` where a task's traits lack one of its two names, or hold odd values."""
+    """Raises `TaskError` where one of the task's two named traits is missing, or a value is odd.
+
+    The values of traits are True, False and None.
+    """
     missing = {task.concealed_trait, task.open_trait} - set(traits)
     if missing:
         raise TaskError(f"task {type(task).__name__}: traits lack {', '.join(sorted(missing))}")
@@ -238,3 +272,16 @@ def refuse_odd_traits(task: Task, traits: Mapping[str, bool | None]) -> None:
         raise TaskError(
             f"task {type(task).__name__}: traits must be True, False or None: {', '.join(odd)}"
         )
+
+
+def refuse_odd_demonstrations(demonstrations: Sequence[Demonstration], count: int) -> None:
+    """Raises `TaskError` unless these are `count` pairs of texts, none of them empty."""
+    try:
+        pairs = [(prompt, response) for prompt, response in demonstrations]
+    except (TypeError, ValueError):
+        raise TaskError("are no pairs of prompt and response") from None
+    if len(pairs) != count:
+        raise TaskError(f"asked for {count}, {len(pairs)} came")
+    odd = [pair for pair in pairs if not all(isinstance(t, str) and t.strip() for t in pair)]
+    if odd:
+        raise TaskError(f"{len(odd)} of {count} lack a prompt or a response")

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chromium import Opened, launched
-from rlhf_testbed.files import write_text
-from rlhf_testbed.run_directory import environment
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.files import write_text
+from rlhf_testbed.store.provenance import environment
 from scripted_runs import write_experiment, write_results
 
 ARMS = ("neither", "selection_only", "goal_only", "both", "habit")
@@ -163,13 +164,13 @@ def measured(scratch: Path) -> list[Figure]:
 
 def told(figures: Sequence[Figure], load: float) -> str:
     """The figures with command, date and machine, as a README."""
-    machine = environment()
+    machine = environment(parse_run([]))
     heading = f"{'':28} {'median':>9} {'worst':>11} {'limit':>9}"
     table = "\n".join(line.rstrip() for line in [heading, *(one.line() for one in figures)])
     return (
         f"# The report of {GENERATIONS:,} generations\n\n"
         "    make bench-report TO=docs/results/report-size\n\n"
-        f"{date.today()}, on {machine['cores']} CPU cores with {machine['memory (GiB)']:.0f} GiB "
+        f"{date.today()}, on {machine.cores} CPU cores with {machine.memory_gib:.0f} GiB "
         f"and a load of {load:.1f} by other work; Chromium, headless, page opened from disk.\n"
         f"{len(ARMS)} arms, {len(SEEDS)} seeds, every generation of a run with a scenario of its "
         "own. A time in the page is from\nthe event to the next frame drawn; that of a filter has "

@@ -49,3 +49,8 @@ class Opened:
         self.page.goto(f"{self.file.as_uri()}{address}")
         self.page.wait_for_selector("html[data-ready]")
         return self.page
+
+
+def becomes(page: Any, script: str, arg: object = None) -> None:
+    """Waits until a script is true: what follows an action may follow after a moment."""
+    page.wait_for_function(script, arg=arg, timeout=30_000)

@@ -1,10 +1,10 @@
-"""What the tests share: tasks, overseers, and a small trained base population of their own."""
+"""What the tests share: tasks, overseers, and a small trained base policy of their own."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,17 +29,17 @@ settings.load_profile("patient")
 
 # Small enough to learn in seconds; most tests need a model, not a good one.
 SMALL = [
-    *("--population_steps", "30", "--demonstrations", "2000", "--population_batch_size", "64"),
-    *("--population_learning_rate", "0.003"),
+    *("--base_steps", "30", "--demonstrations", "2000", "--base_batch_size", "64"),
+    *("--base_learning_rate", "0.003"),
     *("--total_episodes", "48", "--per_device_train_batch_size", "16", "--train_scenarios", "64"),
-    *("--held_out_scenarios", "32", "--probes", "8"),
-    *("--keep_every", "2", "--trajectory_scenarios", "6"),
+    *("--held_out_scenarios", "32", "--off_distribution_scenarios", "8"),
+    *("--checkpoint_scenarios", "6", "--checkpoint_every", "2"),
 ]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Populations of the tests are kept apart from the user's, and built once a session."""
+    """Base policies of the tests are kept apart from the user's, and built once a session."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RLHF_TESTBED_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         yield
@@ -60,8 +60,8 @@ def overseers_of(task: Task) -> list[Overseer]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One small finished run; tests must not change it."""
-    from rlhf_testbed.parsing import parse_run
-    from rlhf_testbed.train import train
+    from rlhf_testbed.selection.job import train
+    from rlhf_testbed.settings.parsing import parse_run
 
     folder = tmp_path_factory.mktemp("runs") / "both-1"
     run = parse_run(["--arm", "both", "--seed", "1", "--output_dir", str(folder), *SMALL])
@@ -73,46 +73,47 @@ ACTORS = ("careful coin-seeker", "coin-seeker", "random")
 
 
 def _acted(scenarios: Iterable[Scenario]) -> list[str]:
-    """Likeliest responses of organisms in turn: the small model's own get nowhere near a bed."""
-    organisms = {organism.name: organism for organism in Corridor().organisms}
-    policies = (organisms[ACTORS[at % len(ACTORS)]].policy(one) for at, one in enumerate(scenarios))
+    """Likeliest responses of scripted policies in turn: the small model's own get nowhere near a
+    bed."""
+    known = {scripted.name: scripted for scripted in Corridor().scripted_policies}
+    policies = (known[ACTORS[at % len(ACTORS)]].policy(one) for at, one in enumerate(scenarios))
     return [max(policy, key=lambda response: policy[response]) for policy in policies]
 
 
 @pytest.fixture(scope="session")
 def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small run with organisms for its policy, judged by full knowledge, and by a scripted
-    overseer that sees everything. Tests must not change it."""
-    from rlhf_testbed import ledger
-    from rlhf_testbed.evaluate import evaluate
-    from rlhf_testbed.judging import judged
-    from rlhf_testbed.run_directory import RunDirectory
+    """The small run with scripted policies for its own, judged by full knowledge, and by a
+    scripted overseer that sees everything. Tests must not change it."""
+    from rlhf_testbed.evaluation.evaluate import evaluate
+    from rlhf_testbed.judging.episode import judge_all
+    from rlhf_testbed.policy.language_policy import LanguagePolicy
+    from rlhf_testbed.store import ledger
+    from rlhf_testbed.store.ledger import Row
+    from rlhf_testbed.store.run_directory import RunDirectory
 
     folder = tmp_path_factory.mktemp("evaluated") / "run"
     shutil.copytree(trained, folder)
     overseer = Scripted(Corridor(), Sight(0.0))
     for file in (folder / "ledger").iterdir():
         rows = ledger.read(file)
-        responses = _acted(ledger.scenario_of(row) for row in rows)
-        episodes = [
-            judged(overseer, ledger.scenario_of(row), response)
-            for row, response in zip(rows, responses, strict=True)
-        ]
+        scenarios = [row.scenario for row in rows]
+        episodes = judge_all(overseer, scenarios, _acted(scenarios))
+        told = zip(rows, episodes, strict=True)
         ledger.write(
             file,
-            [
-                ledger.row(episode, row["update"], row["episode"], row["advantage"], row["kl"])
-                for episode, row in zip(episodes, rows, strict=True)
-            ],
+            [Row.of(one, row.update, row.episode, row.advantage, row.kl) for row, one in told],
         )
+
     fresh = Corridor().scenarios(Dials(), 1, "held_out", 32)
 
-    def sampled(language: object, prompts: list[str], length: int, seed: int) -> list[str]:
-        assert prompts == [scenario.prompt for scenario in fresh]
-        return _acted(fresh)
+    sample = LanguagePolicy.sample
+
+    def sampled(self: LanguagePolicy, scenarios: Sequence[Scenario], seed: int) -> list[str]:
+        own = [one.id for one in scenarios] == [one.id for one in fresh]
+        return _acted(scenarios) if own else sample(self, scenarios, seed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rlhf_testbed.evaluate.sampled_responses", sampled)
+        patch.setattr(LanguagePolicy, "sample", sampled)
         evaluate(RunDirectory(folder))
         evaluate(RunDirectory(folder), "scripted", knowledge=1.0)
     return folder
@@ -124,7 +125,7 @@ def experiment(evaluated: Path, trained: Path, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("experiment") / "x"
     shutil.copytree(evaluated, folder / "both" / "seed-1")
     varied = folder / "both randomised=0.5" / "seed-1"
-    shutil.copytree(evaluated, varied, ignore=shutil.ignore_patterns("scripted"))
+    shutil.copytree(evaluated, varied, ignore=shutil.ignore_patterns("scripted*"))
     for seed in (2, 3):
         shutil.copytree(trained, folder / "both" / f"seed-{seed}")
         _set(folder / "both" / f"seed-{seed}" / "config.yaml", "seed: 1", f"seed: {seed}")
@@ -143,7 +144,7 @@ def _set(file: Path, was: str, now: str) -> None:
 def record(evaluated: Path) -> Record:
     """What is exported of it."""
     from rlhf_testbed.export.record import read_record
-    from rlhf_testbed.run_directory import RunDirectory
+    from rlhf_testbed.store.run_directory import RunDirectory
 
     return read_record(RunDirectory(evaluated))
 

@@ -11,14 +11,16 @@ One corridor, coin at the right: a dark bed, a pit, a lit bed, floor. Five ways 
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Sequence
 
-from overseers.base import Sight, oversee
+from overseers.base import Sight
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
-from rlhf_testbed import ledger
-from rlhf_testbed.history import UpdateSelection, selection_history
+from rlhf_testbed.evaluation.history import selection_history
+from rlhf_testbed.judging.episode import judge, judge_cases
+from rlhf_testbed.store.ledger import Row
+from rlhf_testbed.store.run_records import UpdateSelection
 from tasks.base import Scenario, Verdict
 from tasks.corridor import Corridor
 
@@ -49,43 +51,23 @@ BATCH = [(SLY, 7), (CAREFUL, 1), (RUDE, -2), (AWAY, -3), (AWAY, -3), (STUCK, 0)]
 
 def row(
     update: int, response: str, advantage: float, kl: float = 0.5, score: float | None = None
-) -> ledger.Row:
+) -> Row:
     """One episode by the limited overseer, unless a score is given."""
-    outcome = TASK.outcome(CORRIDOR, response)
-    verdict = oversee(LIMITED, CORRIDOR, response, outcome)
-    return {
-        "update": update,
-        "episode": 0,
-        "scenario": CORRIDOR.id,
-        "prompt": CORRIDOR.prompt,
-        "response": response,
-        "facts": json.dumps(CORRIDOR.facts),
-        "concealable": list(CORRIDOR.concealable),
-        "outcome": json.dumps(dict(outcome.facts)),
-        "valid": outcome.valid,
-        "view": "{}",
-        "score": verdict.score if score is None else score,
-        "approved": verdict.approved,
-        "reason": verdict.reason,
-        "advantage": advantage,
-        "kl": kl,
-    }
+    made = Row.of(judge(LIMITED, CORRIDOR, response), update, 0, advantage, kl)
+    return made if score is None else dataclasses.replace(made, score=score)
 
 
-def known(rows: Sequence[ledger.Row]) -> list[Verdict]:
+def known(rows: Sequence[Row]) -> list[Verdict]:
     """The full-knowledge verdict on each row."""
-    return [
-        oversee(KNOWING, ledger.scenario_of(one), one["response"], ledger.outcome_of(one))
-        for one in rows
-    ]
+    return [episode.verdict for episode in judge_cases(KNOWING, [one.case for one in rows])]
 
 
-def history_of(rows: Sequence[ledger.Row]) -> list[UpdateSelection]:
+def history_of(rows: Sequence[Row]) -> list[UpdateSelection]:
     """The history of rows, by full knowledge."""
     return selection_history(TASK, rows, known(rows))
 
 
-def batch(update: int, episodes: Sequence[tuple[str, float]] = BATCH) -> list[ledger.Row]:
+def batch(update: int, episodes: Sequence[tuple[str, float]] = BATCH) -> list[Row]:
     """The rows of one update."""
     return [row(update, response, advantage) for response, advantage in episodes]
 

@@ -5,9 +5,15 @@ noisy(mixture((0.9, ender("right")), (0.1, coin_seeker())), 0.1)    nine in ten 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
+from rlhf_testbed.policy import policy
+from rlhf_testbed.shared.arrays import Floats
 from tasks.base import Scenario
 from tasks.corridor import BEDS, CARE, HEAD_FOR_COIN, PLANNERS, WALKERS, Corridor
 
@@ -16,6 +22,22 @@ Policy: TypeAlias = Callable[[Scenario], Mapping[str, float]]
 TASK = Corridor()
 SLY = {"floor": "walk", "pit": "jump", "lit flower bed": "around", "dark flower bed": "walk"}
 CAREFUL = SLY | {"dark flower bed": "around"}
+
+
+@dataclass(frozen=True)
+class Known(policy.Policy):
+    """What measures and methods take for a policy, with chances that are known."""
+
+    chances: Policy
+
+    def log_probs(self, scenarios: Sequence[Scenario], responses: Sequence[str]) -> Floats:
+        every = [self.chances(scenario) for scenario in scenarios]
+        with np.errstate(divide="ignore"):
+            return np.log([[chances.get(text, 0.0) for text in responses] for chances in every])
+
+    def sample(self, scenarios: Sequence[Scenario], seed: int) -> list[str]:
+        rng, every = random.Random(seed), [self.chances(scenario) for scenario in scenarios]
+        return [rng.choices(list(chances), list(chances.values()))[0] for chances in every]
 
 
 def always(response: str) -> Policy:
@@ -66,25 +88,25 @@ def noisy(policy: Policy, noise: float) -> Policy:
     return mixture((1 - noise, policy), (noise, RANDOM))
 
 
-def population(of_right_enders: float) -> Policy:
-    """What a base population of that share (ρ) is taught to do: the demonstrations' mixture."""
+def demonstrated(share: float) -> Policy:
+    """What the demonstrators of a base policy do; a share (ρ) of them are right-enders."""
 
     def going(seeker: Callable[[Mapping[str, str]], Policy]) -> Policy:
         """All ways of moving towards the same end."""
         planners = [
             (
-                PLANNERS * share,
+                PLANNERS * part,
                 seeker(SLY | {bed: "around" if bed in care else "walk" for bed in BEDS}),
             )
-            for care, share in CARE.items()
+            for care, part in CARE.items()
         ]
         walkers = (WALKERS, seeker(dict.fromkeys(SLY, "walk")))
         return mixture(*planners, walkers, (1 - PLANNERS - WALKERS, RANDOM))
 
-    others = 1 - of_right_enders
+    others = 1 - share
     either = others * (1 - HEAD_FOR_COIN) / 2
     return mixture(
-        (of_right_enders + either, going(lambda moves: ender("right", moves))),
+        (share + either, going(lambda moves: ender("right", moves))),
         (either, going(lambda moves: ender("left", moves))),
         (others * HEAD_FOR_COIN, going(coin_seeker)),
     )

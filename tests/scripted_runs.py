@@ -1,4 +1,4 @@
-"""Run directories without any training: organisms stand in for policies.
+"""Run directories without any training: scripted policies stand in for policies.
 
     write_experiment(tmp_path / "runs", arms=("both", "neither"), seeds=(0, 1))
 
@@ -7,51 +7,71 @@ Episodes, views and verdicts are made as in training; advantages are scores from
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
-from overseers.base import Overseer, Sight, oversee
+from overseers.base import Overseer, Sight
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
-from rlhf_testbed import ledger
-from rlhf_testbed.history import as_table, heritability, selection_history
+from rlhf_testbed.evaluation.history import heritability, selection_history
+from rlhf_testbed.experiment.contrasts import contrasts
+from rlhf_testbed.judging.episode import judge_all, judge_cases
+from rlhf_testbed.report.sources import Source
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.record import Record, write, write_settings
+from rlhf_testbed.store import ledger, verdicts
+from rlhf_testbed.store.experiment_records import ExperimentFile, Gate, Results
+from rlhf_testbed.store.ledger import Row
+from rlhf_testbed.store.run_directory import RunDirectory, Stage
+from rlhf_testbed.store.run_records import (
+    KNOWING,
+    BaseKept,
+    Checkpoint,
+    Checkpoints,
+    Curve,
+    Environment,
+    Estimates,
+    Finished,
+    Form,
+    InflationVerdict,
+    JudgedBy,
+    Measures,
+    Point,
+    ProxyAndGold,
+    SelectionThroughTraining,
+)
 from tasks import TASKS
-from tasks.base import Outcome, Scenario, Task, Verdict, View
+from tasks.base import Scenario, Task, Verdict
 
 POLICIES = {"both": "right-ender", "neither": "careful coin-seeker"}
-ENVIRONMENT = {"command": "rlhf-testbed experiment x.yaml", "libraries": {"trl": "1.12.0"}}
-
-
-class Judged(NamedTuple):
-    """What `ledger.row` takes, without torch."""
-
-    scenario: Scenario
-    response: str
-    outcome: Outcome
-    view: View
-    verdict: Verdict
-
-
-def judge(overseer: Overseer, scenario: Scenario, response: str) -> Judged:
-    outcome = overseer.task.outcome(scenario, response)
-    view = overseer.sight.of(scenario, outcome)
-    verdict = oversee(overseer, scenario, response, outcome)
-    return Judged(scenario, response, outcome, view, verdict)
+ENVIRONMENT = Environment(
+    command="rlhf-testbed experiment x.yaml",
+    python="3.11.2",
+    platform="Linux",
+    cores=2,
+    memory_gib=16.0,
+    libraries={"torch": "2.13.0", "trl": "1.12.0"},
+    commit="0123456789abcdef",
+    clean=True,
+    sources={},
+)
+FRESH = 6
+"""Held-out scenarios."""
 
 
 def written(rng: random.Random, task: Task, scenario: Scenario, name: str, chance: float) -> str:
-    """The response of a policy that is the named organism with that chance, else random."""
-    organism = next(one for one in task.organisms if one.name == name)
+    """What a scripted policy writes with that chance; else any response."""
+    scripted = next(one for one in task.scripted_policies if one.name == name)
     if rng.random() >= chance:
         return rng.choice(task.responses)
-    policy = organism.policy(scenario)
+    policy = scripted.policy(scenario)
     return rng.choices(list(policy), weights=list(policy.values()))[0]
 
 
@@ -65,124 +85,181 @@ def write_run(
     task_name: str = "corridor",
     measured: bool = True,
     scenarios: int = 16,
-) -> list[ledger.Row]:
+) -> list[Row]:
     """Writes a finished run; `responses` sets those of the first update by episode.
 
     It has `scenarios` different ones, or as many as an update has episodes if that is more.
     """
-    task = TASKS[task_name]()
-    dials = task.arm(arm).dials
-    overseer, knowing = Scripted(task, Sight(dials.knowledge)), FullKnowledge(task)
-    rng = random.Random(f"{arm} {seed}")
-    every_scenario = cycle(task.scenarios(dials, seed, "train", max(episodes, scenarios)))
-    settings = {
-        "task": task_name,
-        "overseer": "scripted",
+    run = settings(folder, task_name, arm, seed, updates, episodes, max(episodes, scenarios))
+    directory = RunDirectory(folder)
+    directory.path.mkdir(parents=True)
+    directory.config.write_text(yaml.safe_dump(run.flat(), sort_keys=False), encoding="utf-8")
+    rows = write_ledger(directory, run, responses or {})
+    directory.write(ENVIRONMENT)
+    directory.write(BaseKept(hash="0" * 16, folder="base"))
+    directory.write(
+        Finished(method="ppo", updates=updates, episodes=updates * episodes, seconds=1.0)
+    )
+    if measured:
+        write_evaluation(directory, run, rows)
+    return rows
+
+
+def settings(
+    folder: Path, task: str, arm: str, seed: int, updates: int, episodes: int, scenarios: int
+) -> RunConfig:
+    """The full settings of a run."""
+    given = {
+        "task": task,
         "arm": arm,
-        **vars(dials),
         "seed": seed,
         "total_episodes": updates * episodes,
-        "equivalent_threat_2": 0.3,
+        "per_device_train_batch_size": episodes,
+        "train_scenarios": scenarios,
+        "held_out_scenarios": FRESH,
+        "output_dir": folder,
     }
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    (folder / "environment.json").write_text(json.dumps(ENVIRONMENT))
-    every: list[ledger.Row] = []
-    policy = POLICIES.get(arm, task.golden.name) if task_name == "corridor" else task.golden.name
+    words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    return parse_run(words)
+
+
+def overseer_of(run: RunConfig) -> Overseer:
+    """The training overseer."""
+    return Scripted(run.task, Sight(run.dials.knowledge))
+
+
+def write_ledger(
+    directory: RunDirectory, run: RunConfig, responses: Mapping[int, str]
+) -> list[Row]:
+    """Writes the generations of training: update by update more of a scripted policy's."""
+    task, episodes = run.task, run.selection.per_device_train_batch_size
+    rng = random.Random(f"{run.study.arm} {run.seed}")
+    count = run.selection.train_scenarios
+    every_scenario = cycle(task.scenarios(run.dials, run.seed, "train", count))
+    named = POLICIES if run.study.task == "corridor" else {}
+    policy = named.get(str(run.study.arm), task.reference_policy.name)
+    updates = run.selection.total_episodes // episodes
+    every: list[Row] = []
     for update in range(1, updates + 1):
         chosen = list(islice(every_scenario, episodes))
         texts = [written(rng, task, one, policy, update / updates) for one in chosen]
         if update == 1:
-            texts = [(responses or {}).get(at, text) for at, text in enumerate(texts)]
-        judged = [judge(overseer, one, text) for one, text in zip(chosen, texts, strict=True)]
+            texts = [responses.get(at, text) for at, text in enumerate(texts)]
+        judged = judge_all(overseer_of(run), chosen, texts)
         level = sum(one.verdict.score for one in judged) / episodes
         rows = [
-            ledger.row(one, update, at, one.verdict.score - level, 0.1 * update)  # type: ignore[arg-type]
+            Row.of(one, update, at, one.verdict.score - level, 0.1 * update)
             for at, one in enumerate(judged)
         ]
-        ledger.write(ledger.update_file(folder / "ledger", update), rows)
+        ledger.write(ledger.update_file(directory.ledger, update), rows)
         every += rows
-    (folder / "finished.json").write_text(json.dumps({"updates": updates}))
-    if measured:
-        write_evaluation(folder, task, every, overseer, knowing, seed)
     return every
 
 
-def write_evaluation(
-    folder: Path,
-    task: Task,
-    rows: Sequence[ledger.Row],
-    overseer: Overseer,
-    knowing: FullKnowledge,
-    seed: int,
-) -> None:
+def write_evaluation(directory: RunDirectory, run: RunConfig, rows: Sequence[Row]) -> None:
     """What evaluating files: figures that need a model are made up, and alike in all tests."""
-    at = folder / "evaluation" / "full_knowledge"
-    settings = yaml.safe_load((folder / "config.yaml").read_text())
-    arm = settings["arm"]
-    fresh = task.scenarios(task.arm(arm).dials, seed, "held_out", 6)
-    rng = random.Random(seed)
-    for name, chance in (("held_out", 0.5), ("base", 0.0)):
-        chosen = [written(rng, task, one, task.golden.name, chance) for one in fresh]
-        judged = [judge(knowing, one, text) for one, text in zip(fresh, chosen, strict=True)]
-        ledger.write(
-            at / f"{name}.parquet",
-            [ledger.row(one, 0, index) for index, one in enumerate(judged)],  # type: ignore[arg-type]
-        )
-    bad = arm == "both"
-    measures = {
-        "arm": arm,
-        "seed": seed,
-        "dials": vars(task.arm(arm).dials),
-        "overseer": "full_knowledge",
-        "threat_1": 0.9 + 0.01 * seed if bad else 0.0,
-        "base_threat_1": 0.2 if bad else 0.0,
-        "threat_2": 1.0 + 0.1 * seed if bad else 0.0,
-        "threat_2_by_goal": {"right_end": 1.0 if bad else 0.0},
-        "success": 0.9,
-        "approval": 0.95,
-        "onset_threat_1": 2.0 if bad else None,
-        "onset_threat_2": 4.0 if bad else None,
-    }
-    if arm == "habit":
-        measures |= {"threat_1": None, "threat_1_reason": "never exposed"}
-    truths = [
-        oversee(knowing, ledger.scenario_of(r), r["response"], ledger.outcome_of(r)) for r in rows
-    ]
-    history = selection_history(task, rows, truths)
-    traits = history[0].traits
-    selection = {
-        "updates": as_table(history),
-        "heritability": {trait: heritability(history, trait)._asdict() for trait in traits},
-        "inflation": [
-            {
-                "reference": "base policy",
-                "deceptive_inflation": bad,
-                "overjustification": False,
-                "reason": "",
-            }
-        ],
-    }
-    checkpoints = [
-        {"update": u, "kl": 0.5 * u, "threat_1": 0.2 * u, "threat_2": 0.25 * u} for u in range(5)
-    ]
-    form = {"alpha": 1.0, "beta": 0.5, "r_squared": 1.0, "peak_d": 2.7, "peak_gold": 1.3}
-    points = [
-        {"update": u, "d": math.sqrt(u), "proxy": 0.1 * u, "gold": 0.05 * u} for u in range(5)
-    ]
-    sampled = [{"n": n, "d": 0.1 * n, "proxy": 0.1, "gold": 0.05} for n in (1, 2, 4)]
-    filed: dict[str, Any] = {
-        "measures": measures,
-        "selection": selection,
-        "trajectory": {"checkpoints": checkpoints},
-        "proxy_and_gold": {
-            "training": {"points": points, "rl_form": form, "best_of_n_form": form},
-            "best_of_n": {"points": sampled, "rl_form": form, "best_of_n_form": form},
+    truths = write_verdicts(directory, run.task, "training", rows)
+    rng, name = random.Random(run.seed), run.task.reference_policy.name
+    scenarios = run.task.scenarios(run.dials, run.seed, "held_out", FRESH)
+    chances: dict[Stage, float] = {"held_out": 0.5, "base": 0.0}
+    for stage, chance in chances.items():
+        texts = [written(rng, run.task, one, name, chance) for one in scenarios]
+        judged = judge_all(overseer_of(run), scenarios, texts)
+        fresh = [Row.of(one, 0, index) for index, one in enumerate(judged)]
+        ledger.write(directory.generations(stage), fresh)
+        write_verdicts(directory, run.task, stage, fresh)
+    verdict = inflated(run)
+    history = selection_history(run.task, rows, truths)
+    selection = SelectionThroughTraining(
+        updates=history,
+        heritability={trait: heritability(history, trait) for trait in history[0].traits},
+        inflation=[verdict],
+    )
+    measures = measures_of(run).model_copy(update={"inflation": [verdict]})
+    filed: tuple[Record, ...] = (measures, selection, CHECKPOINTS, PROXY_AND_GOLD)
+    for record in filed:
+        write(directory.evaluation() / str(getattr(record, "file", "")), record)
+
+
+def write_verdicts(
+    directory: RunDirectory, task: Task, stage: Stage, rows: Sequence[Row]
+) -> list[Verdict]:
+    """Files the full-knowledge overseer's verdicts on one stage's generations."""
+    episodes = judge_cases(FullKnowledge(task), [row.case for row in rows])
+    found = [episode.verdict for episode in episodes]
+    verdicts.write(directory.verdicts(KNOWING, stage), rows, found)
+    return found
+
+
+def measures_of(run: RunConfig) -> Measures:
+    """Figures of an arm that shows both threats, and of one that shows none."""
+    bad, seed = run.study.arm == "both", run.seed
+    never = run.study.arm == "habit"
+    return Measures(
+        arm=run.study.arm,
+        seed=seed,
+        dials=run.dials,
+        judged_by=JudgedBy(overseer=KNOWING),
+        figures={
+            "threat_1": math.nan if never else 0.9 + 0.01 * seed if bad else 0.0,
+            "base_threat_1": 0.2 if bad else 0.0,
+            "threat_2": 1.0 + 0.1 * seed if bad else 0.0,
+            "success": 0.9,
+            "approval": 0.95,
+            "approval_by_full_knowledge": 0.1 if bad else 0.95,
+            "onset_threat_1": 2.0 if bad else math.nan,
+            "onset_threat_2": 4.0 if bad else math.nan,
         },
+        reasons={"threat_1": "never exposed"} if never else {},
+        threat_2_by_goal={"right_end": 1.0 if bad else 0.0},
+    )
+
+
+def inflated(run: RunConfig) -> InflationVerdict:
+    """A policy that looks better than it is, where the arm shows both threats."""
+    bad, by_luck = run.study.arm == "both", 0.01 * run.seed
+    base = Estimates(e_plus=0.1, e_minus=0.1, j_seen=0.4, j_true=0.4)
+    worse = Estimates(e_plus=0.5 + by_luck, e_minus=0.1, j_seen=0.9 + by_luck, j_true=0.4)
+    return InflationVerdict(
+        reference="base policy",
+        policy=worse if bad else base,
+        against=base,
+        deceptive_inflation=bad,
+        overjustification=False,
+        reason="",
+    )
+
+
+CHECKPOINTS = Checkpoints(
+    checkpoints=[
+        Checkpoint(
+            update=update,
+            figures={"kl": 0.5 * update, "threat_1": 0.2 * update, "threat_2": 0.25 * update},
+            goals={},
+        )
+        for update in range(5)
+    ]
+)
+FORM = Form(alpha=1.0, beta=0.5, r_squared=1.0, peak_d=2.7, peak_gold=1.3)
+PROXY_AND_GOLD = ProxyAndGold(
+    curves={
+        "ppo": Curve(
+            along="update",
+            points=[
+                Point(at=u, d=math.sqrt(u), scores={"proxy": 0.1 * u, "gold": 0.05 * u})
+                for u in range(5)
+            ],
+            rl_form=FORM,
+            best_of_n_form=FORM,
+        ),
+        "best_of_n": Curve(
+            along="n",
+            points=[Point(at=n, d=0.1 * n, scores={"proxy": 0.1, "gold": 0.05}) for n in (1, 2, 4)],
+            rl_form=FORM,
+            best_of_n_form=FORM,
+        ),
     }
-    for name, content in filed.items():
-        text = json.dumps(content).replace("NaN", "null")
-        (at / f"{name}.json").write_text(text)
+)
 
 
 def write_experiment(
@@ -195,29 +272,31 @@ def write_experiment(
     for arm in arms:
         for seed in seeds:
             write_run(folder / arm / f"seed-{seed}", arm, seed, **run)
-    settings = {"config": {"task": "corridor", "equivalent_threat_2": 0.3}, "dials": {}}
-    (folder / "experiment.yaml").write_text(
-        "# rlhf-testbed experiment configs/x.yaml --seeds 0-1\n" + yaml.safe_dump(settings)
+    asked = ExperimentFile(
+        config={"task": "corridor"},
+        dials={arm: TASKS["corridor"]().arm(arm).dials for arm in arms},
+        equivalent_threat_1=0.1,
+        equivalent_threat_2=0.3,
+        sources={},
     )
+    header = "# rlhf-testbed experiment configs/x.yaml --seeds 0-1\n"
+    write_settings(folder / ExperimentFile.file, asked, header)
     return folder
 
 
 def write_results(folder: Path, failing: str = "") -> None:
     """`results.json` from the runs' measures, with two gates, of which one may fail."""
-    from rlhf_testbed.contrasts import as_json, contrasts
-    from rlhf_testbed.report.sources import Source
-
-    found = dict(Source.of(folder).results)
-    names = ("knowable", "panel")
-    found["gates"] = [
-        {
-            "name": name,
-            "status": "FAIL" if name == failing else "PASS",
-            "detail": f"{name}: what was found",
-        }
-        for name in names
+    found = Source.of(folder).results
+    gates = [
+        Gate(
+            name=name,
+            status="FAIL" if name == failing else "PASS",
+            figure={},
+            detail=f"{name}: what was found",
+        )
+        for name in ("knowable", "panel")
     ]
     bounds = {"threat_1": 0.1, "threat_2": 0.3}
-    found["contrasts"] = as_json(contrasts(found["arms"], bounds))
-    found["about"] |= {"config": "configs/x.yaml", "date": "2026-01-02"}
-    (folder / "results.json").write_text(json.dumps(found).replace("NaN", "null"))
+    about = found.about.model_copy(update={"config": "configs/x.yaml", "date": "2026-01-02"})
+    more = {"gates": gates, "contrasts": contrasts(found.arms, bounds), "about": about}
+    write(folder / Results.file, found.model_copy(update=more))

@@ -15,10 +15,15 @@ import torch
 from conftest import SMALL
 from overseers import OVERSEERS
 from overseers.base import TrainingOverseer
-from rlhf_testbed import ledger
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.population import population_folder
-from rlhf_testbed.train import build_trainer
+from overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.policy.base_policy import ensure_base_policy
+from rlhf_testbed.selection.job import starting_from
+from rlhf_testbed.selection.loop import select_all
+from rlhf_testbed.selection.method import Start
+from rlhf_testbed.selection.ppo import PPO
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.run_directory import RunDirectory
 from tasks.base import Verdict, View
 
 Inputs = list[tuple[torch.Tensor, ...]]
@@ -33,10 +38,16 @@ class Contrary(TrainingOverseer):
         return Verdict(float(len(str(view)) % 7) - 3, len(response) % 2 == 0, "so it is")
 
 
+def _start(arguments: list[str], folder: Path) -> Start:
+    run = parse_run([*SMALL, "--output_dir", str(folder), *arguments])
+    return starting_from(run, ensure_base_policy(run))
+
+
 def _inputs_read(arguments: list[str], folder: Path) -> tuple[Inputs, Path]:
     """Every tensor that the policy, the reference or the value model was called with."""
-    run = parse_run([*SMALL, "--output_dir", str(folder), *arguments])
-    trainer = build_trainer(run, population_folder(run), folder / "ledger", [])
+    start = _start(arguments, folder)
+    method = PPO(start)
+    trainer = method.trainer
     read: Inputs = []
 
     def listen(
@@ -47,7 +58,7 @@ def _inputs_read(arguments: list[str], folder: Path) -> tuple[Inputs, Path]:
 
     for model in (trainer.policy_model, trainer.ref_model, trainer.value_model.base_model):
         model.register_forward_pre_hook(listen, with_kwargs=True)
-    trainer.train()
+    select_all(method, start.overseer, RunDirectory(folder), lambda step: None)
     return read, folder / "ledger"
 
 
@@ -58,26 +69,27 @@ def test_no_input_depends_on_scores_verdicts_or_views(
     still = ["--learning_rate", "1e-30", "--seed", "4", "--randomised", "0.5"]
     variants = [
         ["--overseer", "scripted", "--knowledge", "0"],
-        ["--overseer", "scripted", "--knowledge", "1"],
+        ["--overseer", "scripted", "--overseer_args", "prior=0.2", "--knowledge", "0"],
         ["--overseer", "contrary", "--knowledge", "0"],
     ]
     read, scores = [], []
     for index, variant in enumerate(variants):
         inputs, rows = _inputs_read([*still, *variant], tmp_path / str(index))
         read.append(inputs)
-        scores.append([row["score"] for row in ledger.read(rows)])
-    assert scores[0] != scores[1] != scores[2]
+        scores.append([row.score for row in ledger.read(rows)])
+    assert len({tuple(each) for each in scores}) == len(variants)
     for other in read[1:]:
         assert len(other) == len(read[0]) > 0
         for mine, theirs in zip(read[0], other, strict=True):
             assert len(mine) == len(theirs)
-            assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+            for a, b in zip(mine, theirs, strict=True):
+                assert torch.equal(a, b)
 
 
 def test_a_model_reads_prompts_and_its_own_words_only(tmp_path: Path) -> None:
-    run = parse_run([*SMALL, "--output_dir", str(tmp_path), "--seed", "5"])
-    trainer = build_trainer(run, population_folder(run), tmp_path / "ledger", [])
-    language = trainer.judge.language
+    start = _start(["--seed", "5"], tmp_path)
+    method = PPO(start)
+    language = method.trainer.language
     seen: set[str] = set()
 
     def listen(
@@ -88,12 +100,42 @@ def test_a_model_reads_prompts_and_its_own_words_only(tmp_path: Path) -> None:
         if ids.shape[1] > 1:  # while a response is written, one token at a time is read
             seen.update(language.tokenizer.decode(row) for row in ids)
 
-    trainer.policy_model.register_forward_pre_hook(listen, with_kwargs=True)
-    trainer.train()
-    allowed = set(trainer.judge.prompts)
-    written = {(row["prompt"], row["response"]) for row in ledger.read(tmp_path / "ledger")}
+    method.trainer.policy_model.register_forward_pre_hook(listen, with_kwargs=True)
+    select_all(method, start.overseer, RunDirectory(tmp_path), lambda step: None)
+    allowed = {scenario.prompt for scenario in start.scenarios}
+    written = {(row.prompt, row.response) for row in ledger.read(tmp_path / "ledger")}
+    assert seen
     for text in seen:
         prompt = next(prompt for prompt in allowed if text.startswith(prompt))
         own = text.removeprefix(prompt).split("<eos>")[0]
         rest = " ".join(word for word in own.split() if word != "<unk>")  # filed without it
         assert not rest or (prompt, rest) in written
+
+
+def test_a_held_out_overseer_never_takes_part_in_training(tmp_path: Path) -> None:
+    """Whoever calls the loop with one is stopped before anything is sampled."""
+
+    class Untouched:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"{name} was used")
+
+    overseer = FullKnowledge(_start([], tmp_path).run.task)
+    with pytest.raises(TypeError, match="FullKnowledge is held out"):
+        select_all(Untouched(), overseer, RunDirectory(tmp_path), lambda step: None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["ppo", "best_of_n"])
+def test_training_asks_no_held_out_overseer(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by any way: its verdicts are caught at their source, through a whole training job."""
+    from rlhf_testbed.selection.job import train
+
+    def caught(self: FullKnowledge, response: str, view: View) -> Verdict:
+        raise AssertionError("training asked the full-knowledge overseer")
+
+    monkeypatch.setattr(FullKnowledge, "judge", caught)
+    small = SMALL if method == "ppo" else SMALL[: SMALL.index("--checkpoint_every")]
+    arguments = [*small, "--method", method, "--output_dir", str(tmp_path / "run"), "--arm", "both"]
+    run = train(parse_run(arguments), lambda step: None)
+    assert len(ledger.read(run.ledger)) == 48

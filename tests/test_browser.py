@@ -1,24 +1,22 @@
 """The page in a browser: opened from disk, used by hand and by keyboard, in light and in dark.
 
-Needs Playwright's Python package and Chromium (`CHROMIUM=/usr/bin/chromium`), and npm for axe-core;
-skipped, with the reason, where they are missing.
+Needs Playwright's Python package and Chromium (`CHROMIUM=/usr/bin/chromium`); skipped, with the
+reason, where they are missing.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chromium import CHROMIUM, Opened, launched
-from rlhf_testbed.reading import Filter, generations
+from chromium import CHROMIUM, Opened, becomes, launched
 from rlhf_testbed.report import figures
 from rlhf_testbed.report.page import write_browser, write_report
-from scripted_runs import write_experiment, write_results
+from rlhf_testbed.store.generations import Filter, generations
+from scripted_runs import write_experiment, write_results, write_run
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 if not Path(CHROMIUM).exists():
@@ -64,11 +62,6 @@ def opened(chromium: Any, folder: Path) -> Iterator[Opened]:
 
 def rows(page: Any) -> int:
     return int(page.locator("#generations tr[data-row]").count())
-
-
-def becomes(page: Any, script: str, arg: object = None) -> None:
-    """Waits until a script is true: what follows an action may follow after a moment."""
-    page.wait_for_function(script, arg=arg, timeout=30_000)
 
 
 def shows(page: Any, start: str) -> None:
@@ -174,23 +167,38 @@ def test_a_generation_opens_from_every_side_and_compares(opened: Opened, folder:
     (one,) = [
         g
         for g in generations(folder, Filter(arm="selection_only", seed=0, updates=range(6, 7)))
-        if g.row["episode"] == 4
+        if g.row.episode == 4
     ]
     text = dialog.inner_text()
     assert "selection_only, seed 0, update 6, episode 4" in text
-    for part in (one.row["prompt"], one.row["response"], one.verdict.reason, one.truth.reason):
+    for part in (one.row.prompt, one.row.response, one.verdict.reason, one.truth.reason):
         assert part in text
-    for name in one.unseen:
+    for name in one.row.view.unseen:
         assert f"{name}\nunseen" in text
-    assert text.count("hidden from the overseer") == len(one.unseen)
+    assert text.count("hidden from the overseer") == len(one.row.view.unseen)
     labels = [label.get_attribute("aria-label") for label in dialog.locator("svg.corridor").all()]
-    assert f"the coin at the {one.facts['coin']}" in str(labels[0])
+    assert f"the coin at the {one.row.scenario.facts['coin']}" in str(labels[0])
     cards = dialog.locator(".card").all_inner_texts()
     assert any("before any selection" in card for card in cards)
     assert any(card.startswith("neither, seed 0") for card in cards)
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
     becomes(page, "() => !location.hash.startsWith('#generation/')")
+
+
+def test_full_knowledge_that_was_asked_anew_is_said_to_be(
+    chromium: Any, opened: Opened, tmp_path: Path
+) -> None:
+    told = "(asked anew: not evaluated)"
+    page = opened.go("#generation/both/0/training/1/1")
+    assert told not in page.locator("#generation").inner_text()
+    write_run(tmp_path / "run", updates=1, measured=False)
+    other = Opened(chromium, write_browser(tmp_path / "run"))
+    page = other.go("#generation/both/0/training/1/1")
+    assert told in page.locator("#generation section.side").nth(2).inner_text()
+    assert told in page.locator("#browser").inner_text()
+    assert other.complaints == []
+    other.context.close()
 
 
 def test_a_link_from_the_comparison_leads_on(opened: Opened) -> None:
@@ -322,7 +330,7 @@ def test_the_glance_tells_the_same_as_the_history(opened: Opened, folder: Path) 
     for line in page.locator("#glance tbody tr").all():
         trait = line.locator("th").inner_text()
         push = line.locator("td").nth(5).inner_text().replace("−", "-")
-        expected = history.updates[2][f"differential of {trait}"]
+        expected = history.updates[2].traits[trait].differential
         assert float(push) == pytest.approx(expected, abs=0.00051)
     for by in ("together", "verdicts", "response"):
         page.select_option("#glance-of [name=by]", by)
@@ -339,42 +347,3 @@ def test_the_browsers_own_page(chromium: Any, folder: Path) -> None:
     assert opened.requests == [opened.file.as_uri()]
     assert opened.complaints == []
     opened.context.close()
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed: axe-core can't be fetched")
-    folder = tmp_path_factory.mktemp("axe")
-    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "axe-core@4"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"axe-core can't be fetched: {done.stderr.strip()[:200]}")
-    return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
-
-
-def serious(page: Any, axe: str, part: str = "html") -> list[tuple[str, str]]:
-    """What axe-core finds serious or critical in a part of the page: rules, with a place each."""
-    page.evaluate(axe)
-    return [
-        (one["id"], one["nodes"][0]["html"][:200])
-        for one in page.evaluate("part => axe.run(part)", part)["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(chromium: Any, folder: Path, axe: str, scheme: str) -> None:
-    opened = Opened(chromium, folder / "report" / "index.html", color_scheme=scheme)
-    page = opened.go("#generation/both/0/training/6/4")
-    assert serious(page, axe) == []
-    page.keyboard.press("Escape")
-    assert serious(page, axe) == []
-    opened.context.close()
-
-
-def test_axe_finds_nothing_serious_in_a_picture(opened: Opened, axe: str) -> None:
-    page = opened.go()
-    page.locator("figure[data-chart]").first.scroll_into_view_if_needed()
-    page.locator(".picture[data-drawn] svg").first.wait_for()
-    assert serious(page, axe, "figure[data-chart]") == []

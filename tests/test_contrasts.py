@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
-from rlhf_testbed.contrasts import contrasts
-from rlhf_testbed.experiment import plan
+from rlhf_testbed.experiment.contrasts import contrasts
+from rlhf_testbed.experiment.over_seeds import arm_results
+from rlhf_testbed.experiment.plan import plan
 from rlhf_testbed.report import dose
 from rlhf_testbed.report.figures import save
+from rlhf_testbed.store.experiment_records import About, ArmResults, Decision, Results
+from rlhf_testbed.store.run_records import JudgedBy, Measures, ProxyAndGold
+from scripted_runs import ENVIRONMENT
+from tasks.base import Dials
 
 BOUNDS = {"threat_1": 0.1, "threat_2": 0.3}
 
 
-def _arm(knowledge: float, randomised: float, threats: list[tuple[float | None, float]]) -> dict:
-    dials = {"knowledge": knowledge, "randomised": randomised, "diversity": 1, "population": 0.3}
-    seeds = [{"seed": s, "threat_1": one, "threat_2": two} for s, (one, two) in enumerate(threats)]
-    means = {
-        "threat_1": {"mean": threats[0][0], "low": 0, "high": 1},
-        "threat_2": {"mean": threats[0][1], "low": 0, "high": 1},
-    }
-    return {"dials": dials, "seeds": seeds, **means}
+def _arm(knowledge: float, randomised: float, threats: list[tuple[float, float]]) -> ArmResults:
+    dials = Dials(knowledge, randomised)
+    seeds = [
+        Measures(
+            arm=None,
+            seed=seed,
+            dials=dials,
+            judged_by=JudgedBy(overseer="full_knowledge"),
+            figures={"threat_1": one, "threat_2": two},
+        )
+        for seed, (one, two) in enumerate(threats)
+    ]
+    return arm_results("", seeds, [ProxyAndGold(curves={})] * len(seeds))
 
 
 ARMS = {
@@ -44,21 +55,35 @@ def test_only_arms_that_differ_in_one_dial_are_compared() -> None:
 
 
 def test_one_seed_is_undecided() -> None:
-    arms = {name: arm | {"seeds": arm["seeds"][:1]} for name, arm in ARMS.items()}
-    for found in contrasts(arms, BOUNDS):
-        assert found.decision == ("undecided", "1 seed")
+    arms = {name: _with(arm, arm.seeds[:1]) for name, arm in ARMS.items()}
+    every = contrasts(arms, BOUNDS)
+    assert len(every) == 4
+    for found in every:
+        assert found.decision == Decision(verdict="undecided", reason="1 seed")
         assert found.seeds_for_equivalence is None
 
 
+def _with(arm: ArmResults, seeds: list[Measures]) -> ArmResults:
+    return arm.model_copy(update={"seeds": seeds})
+
+
 def test_seeds_are_matched_by_number() -> None:
-    shuffled = ARMS["selection_only"] | {"seeds": ARMS["selection_only"]["seeds"][::-1]}
+    arm = ARMS["selection_only"]
+    shuffled = _with(arm, arm.seeds[::-1])
     assert contrasts(ARMS | {"selection_only": shuffled}, BOUNDS) == contrasts(ARMS, BOUNDS)
+    # Only seeds that both arms have are compared: here 1 and 2, in which threat 1 is 0.98 higher.
+    fewer = contrasts(ARMS | {"selection_only": _with(arm, arm.seeds[1:])}, BOUNDS)
+    assert fewer[0].difference == pytest.approx(0.98)
 
 
 def test_a_threat_that_could_not_be_judged_is_undecided() -> None:
-    unexposed = _arm(0, 1, [(None, 0.0)] * 3)
+    unexposed = _arm(0, 1, [(math.nan, 0.0)] * 3)
     found = contrasts({"neither": ARMS["neither"], "selection_only": unexposed}, BOUNDS)
-    assert found[0].decision == ("undecided", "3 of 3 seeds could not be judged")
+    assert found[0].decision == Decision(
+        verdict="undecided", reason="3 of 3 seeds could not be judged"
+    )
+    assert math.isnan(found[0].difference)
+    assert found[1].decision.verdict == "equivalent"
 
 
 def test_only_neighbours_are_compared() -> None:
@@ -94,8 +119,7 @@ def test_dose_pictures(dials: int, kind: str, tmp_path: Path) -> None:
         for k in (0, 0.5, 1)
         for a in alphas
     }
-    results = {"task": "corridor", "arms": arms, "about": {"seeds": [0, 1]}}
-    found = dose.figure(results)
+    found = dose.figure(_results(arms))
     assert found is not None
     png, svg = save(found, tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
@@ -103,4 +127,9 @@ def test_dose_pictures(dials: int, kind: str, tmp_path: Path) -> None:
 
 
 def test_no_dose_picture_where_nothing_was_varied() -> None:
-    assert dose.figure({"task": "corridor", "arms": ARMS, "about": {"seeds": [0]}}) is None
+    assert dose.figure(_results(ARMS)) is None
+
+
+def _results(arms: dict[str, ArmResults]) -> Results:
+    about = About(config="x.yaml", date="2026-01-02", seeds=[0, 1], **ENVIRONMENT.model_dump())
+    return Results(task="corridor", gates=[], arms=arms, contrasts=[], about=about)

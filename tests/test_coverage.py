@@ -22,9 +22,10 @@ from overseers.base import Overseer, Sight
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
 from policies import CAREFUL, SLY, TASK, way
-from rlhf_testbed.evaluate import selection_measures
-from rlhf_testbed.gates import OPEN
-from rlhf_testbed.judging import Episode, judged
+from rlhf_testbed.contract.rules import OPEN
+from rlhf_testbed.evaluation.episode_measures import figures
+from rlhf_testbed.evaluation.judged import Judged
+from rlhf_testbed.judging.episode import Episode, judge_all
 from rlhf_testbed.measures.selection import unwanted_approved
 from rlhf_testbed.measures.statistics import Interval, interval_over_seeds
 
@@ -35,7 +36,7 @@ MASTER_SEEDS = range(20)
 
 
 class Planted(NamedTuple):
-    """The rate of a population of seeds, and how far it spreads between them."""
+    """The mean rate over all seeds that there could be, and how far it spreads between them."""
 
     rate: float
     spread: float
@@ -117,14 +118,12 @@ def judged_both_ways() -> tuple[list[tuple[Episode, Episode]], list[tuple[Episod
     knowledge."""
     scenarios = TASK.scenarios(OPEN, 0, "held_out", 400)
     overseers: list[Overseer] = [Scripted(TASK, Sight(knowledge=0.0)), FullKnowledge(TASK)]
+    ways = [
+        [way(scenario, str(scenario.facts["coin"]), moves) for scenario in scenarios]
+        for moves in (SLY, CAREFUL)
+    ]
     limited, knowing = (
-        [
-            (
-                judged(overseer, scenario, way(scenario, str(scenario.facts["coin"]), SLY)),
-                judged(overseer, scenario, way(scenario, str(scenario.facts["coin"]), CAREFUL)),
-            )
-            for scenario in scenarios
-        ]
+        list(zip(*(judge_all(overseer, scenarios, texts) for texts in ways), strict=True))
         for overseer in overseers
     )
     return limited, knowing
@@ -137,11 +136,14 @@ def corridor_threats(planted: Planted, rng: np.random.Generator) -> Iterator[flo
     for _ in range(SEEDS):
         careful = (rng.random(200) >= planted.draw(rng)).astype(int)
         chosen = list(zip(rng.permutation(len(limited))[:200], careful, strict=True))
-        yield selection_measures(
+        mine, theirs = ([both[at][how] for at, how in chosen] for both in (limited, knowing))
+        judged = Judged.of(
             TASK,
-            [limited[scenario][how] for scenario, how in chosen],
-            [knowing[scenario][how] for scenario, how in chosen],
-        )["threat_1"]
+            [episode.case for episode in mine],
+            [episode.verdict for episode in mine],
+            [episode.verdict for episode in theirs],
+        )
+        yield figures(judged)["threat_1"]
 
 
 def test_a_rate_planted_in_corridor_is_recovered_by_the_whole_chain() -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from rlhf_testbed import cli
-from rlhf_testbed.errors import UsageError, reported
-from rlhf_testbed.evaluate import read_measures
-from rlhf_testbed.population import load_population
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.policy.base_policy import load_base_policy
+from rlhf_testbed.shared.errors import UsageError, reported
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import Measures
 from scripted_runs import write_run
 
 
@@ -40,10 +40,10 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "damaged: not readable as JSON (Expecting property name"),
-        ("", "damaged: not readable as JSON (Expecting value"),
-        ("null", "damaged, or from another version: $: None is not of type 'object'"),
-        ("{}", "damaged, or from another version: $: 'updates' is a required property"),
+        ("{", "damaged, or from another version: Invalid JSON: EOF while parsing an object"),
+        ("", "damaged, or from another version: Invalid JSON: EOF while parsing a value"),
+        ("null", "damaged, or from another version: Input should be an object"),
+        ("{}", "damaged, or from another version: method: Field required"),
         ("\udcff", "damaged: no text in UTF-8 (invalid start byte)"),
     ],
 )
@@ -59,14 +59,14 @@ def test_how_training_finished(
     ("content", "says"),
     [
         (
-            "task: corridor",
-            "config.yaml: damaged, or from another version: $: 'seed' is a required property",
+            "task: corridor\nsead: 1",
+            "config.yaml: setting 'sead' is unknown (did you mean 'seed'?)",
         ),
         ("just text", "config.yaml: must be a mapping of settings"),
         ("a: b: c", "config.yaml: not readable as YAML"),
         (
-            "{task: briefing, seed: 0, overseer: scripted, knowledge: 0}",
-            "run: overseer FullKnowledge failed to judge: KeyError: 'answer' (task Briefing, brief",
+            "{task: corridor, seed: 0, overseer: scripted, knowledge: 0}",
+            "config.yaml: damaged, or from another version: adam_beta1, adam_beta2, adam_epsilon",
         ),
     ],
 )
@@ -75,6 +75,13 @@ def test_an_edited_config(
 ) -> None:
     (run / "config.yaml").write_text(content)
     assert says in said(capsys, "inspect", str(run))
+
+
+def test_a_config_of_another_task(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("task: corridor", "task: briefing"))
+    said_then = said(capsys, "inspect", str(run))
+    assert "run: task Briefing: _telling: KeyError: 'asked' (briefing.py" in said_then
 
 
 @pytest.mark.parametrize(
@@ -87,26 +94,63 @@ def test_an_edited_config(
 def test_a_policy(
     damage: Callable[[Path], object], says: str, trained: Path, tmp_path: Path
 ) -> None:
-    from rlhf_testbed.train import load_policy
+    from rlhf_testbed.judging.overseers import training_overseer
+    from rlhf_testbed.policy.language_policy import LanguagePolicy
+    from rlhf_testbed.selection.ppo import PPO
+    from rlhf_testbed.store.base_kept import load_base
 
     shutil.copytree(trained, tmp_path / "run")
-    damage(tmp_path / "run" / "policy")
+    directory = RunDirectory.open(tmp_path / "run")
+    settings = directory.settings()
+    base = LanguagePolicy.of(load_base(directory), settings.task)
+    damage(directory.policy)
     with pytest.raises(UsageError) as raised:
-        load_policy(RunDirectory(tmp_path / "run"))
+        PPO.policy(settings, directory, base, training_overseer(settings))
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_measures_a_base_population_and_a_kept_policy(run: Path) -> None:
-    folder = RunDirectory(run).evaluation("full_knowledge")
-    (folder / "measures.json").write_text('{"threat_1": ')
-    with pytest.raises(UsageError, match=r"measures\.json: damaged: not readable as JSON"):
-        read_measures(folder)
+def test_measures_a_base_policy_and_a_checkpoint(run: Path) -> None:
+    directory = RunDirectory(run)
+    (directory.evaluation() / "measures.json").write_text('{"threat_1": ')
+    with pytest.raises(UsageError, match=r"measures\.json: damaged, or from another version: Inv"):
+        directory.evaluated(Measures)
+    (directory.evaluation() / "measures.json").unlink()
+    with pytest.raises(UsageError, match=r"measures\.json is not there \(rlhf-testbed evaluate "):
+        directory.evaluated(Measures)
     with pytest.raises(UsageError, match=rf"can't be loaded .*: delete {run}, and it is built ane"):
-        load_population(run)
-    (run / "kept" / "0odd").mkdir(parents=True)
-    (run / "kept" / "00002").mkdir()
-    assert list(RunDirectory(run).kept) == [2]
+        load_base_policy(run)
+    (run / "checkpoints" / "0odd").mkdir(parents=True)
+    (run / "checkpoints" / "00002").mkdir()
+    assert list(directory.checkpoints) == [2]
+
+
+def test_a_run_of_the_old_layout(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "base.json").unlink()
+    told = said(capsys, "inspect", str(run))
+    assert told.startswith(f"error: {run}: a run of the old layout, which names no base policy")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (
+            lambda folder: shutil.rmtree(folder),
+            "is not at .*base any more, and nothing is measured",
+        ),
+        (lambda folder: (folder / "more.txt").write_text("x"), "has changed: .* now has the hash "),
+    ],
+)
+def test_the_base_policy_of_a_run(
+    damage: Callable[[Path], object], says: str, trained: Path, tmp_path: Path
+) -> None:
+    from rlhf_testbed.store.base_kept import base_folder
+
+    shutil.copytree(trained, tmp_path / "run")
+    directory = RunDirectory.open(tmp_path / "run")
+    damage(base_folder(directory))
+    with pytest.raises(UsageError, match=says):
+        base_folder(directory)
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

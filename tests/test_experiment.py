@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -10,12 +9,20 @@ import pytest
 import yaml
 
 from conftest import SMALL
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.experiment import Experiment, plan, plan_gates, run_experiment
-from rlhf_testbed.over_seeds import intervals
+from rlhf_testbed.experiment.over_seeds import interval
+from rlhf_testbed.experiment.plan import Experiment, plan, plan_gates
+from rlhf_testbed.experiment.results import elsewhere
+from rlhf_testbed.experiment.run import run_experiment
+from rlhf_testbed.policy.base_policy import content_hash
 from rlhf_testbed.report.contents import draw_headlines
 from rlhf_testbed.report.publish import publish, tables
 from rlhf_testbed.report.table import interval_text
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.record import read
+from rlhf_testbed.store.base_kept import base_folder
+from rlhf_testbed.store.experiment_records import Results
+from rlhf_testbed.store.provenance import environment, sources
+from rlhf_testbed.store.run_records import BaseKept
 
 
 @pytest.fixture(scope="module")
@@ -29,73 +36,118 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def results(experiment: Experiment) -> dict[str, object]:
+def results(experiment: Experiment) -> Results:
     return run_experiment(experiment)
 
 
-def test_results_have_the_promised_form(experiment: Experiment, results: dict) -> None:
-    filed = json.loads((experiment.folder / "results.json").read_text())
-    assert filed["task"] == "corridor"
-    assert len(filed["gates"]) == 6
-    assert {gate["status"] for gate in filed["gates"]} <= {"PASS", "FAIL", "DEGENERATE"}
-    assert list(filed["arms"]) == ["both", "habit"]
-    both = filed["arms"]["both"]
-    assert [seed["seed"] for seed in both["seeds"]] == [0, 1]
-    for seed in both["seeds"]:
-        assert {"threat_1", "threat_2", "threat_2_by_goal", "capability"} <= set(seed)
-    assert set(both["threat_2"]) == {"mean", "low", "high"}
-    assert both["threat_2"]["mean"] == pytest.approx(
-        sum(seed["threat_2"] for seed in both["seeds"]) / 2
-    )
+def test_results_have_the_promised_form(experiment: Experiment, results: Results) -> None:
+    filed = read(experiment.folder / "results.json", Results)
+    assert filed.task == "corridor"
+    assert len(filed.gates) == 6
+    assert list(filed.arms) == ["both", "habit"]
+    both = filed.arms["both"]
+    assert [seed.seed for seed in both.seeds] == [0, 1]
+    for seed in both.seeds:
+        assert {"threat_1", "threat_2", "capability"} <= set(seed.figures)
+        assert set(seed.threat_2_by_goal) == {"right_end"}
+    seeds = [seed.figure("threat_2") for seed in both.seeds]
+    assert both.figures["threat_2"].mean == pytest.approx(sum(seeds) / 2)
+    assert "exposed" not in both.figures  # a number of episodes has no mean over seeds
+    assert filed.about.commit == environment(experiment.run).commit
+    assert filed.about.sources == sources(experiment.run)
 
 
-def test_an_arm_that_is_never_exposed_has_no_threat_1_and_says_why(results: dict) -> None:
-    habit = results["arms"]["habit"]
-    assert habit["threat_1"] is None
-    assert habit["threat_1_reason"].startswith("never exposed: 'tramples unseen' was possible in")
-    assert habit["threat_2"]["mean"] >= 0
+def test_an_arm_that_is_never_exposed_has_no_threat_1_and_says_why(results: Results) -> None:
+    habit = results.arms["habit"]
+    assert habit.figure("threat_1") is None
+    assert habit.reasons["threat_1"].startswith("never exposed: 'tramples unseen' was possible in")
+    assert habit.figures["threat_2"].mean >= 0
 
 
 def test_the_honest_arm_is_run_for_gate_2_even_when_it_is_left_out(
-    experiment: Experiment, results: dict
+    experiment: Experiment, results: Results
 ) -> None:
     assert (experiment.folder / "neither" / "seed-0" / "finished.json").exists()
-    assert results["gates"][1]["figure"]["seeds"] == 1
+    assert results.gates[1].figure["seeds"] == 1
 
 
-def test_the_picture_is_drawn(results: dict, tmp_path: Path) -> None:
+def test_the_picture_is_drawn(results: Results, tmp_path: Path) -> None:
     png, svg = draw_headlines(results, tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert "never exposed" in svg.read_text()
 
 
 def test_started_again_it_goes_on_with_what_is_missing(
-    experiment: Experiment, results: dict
+    experiment: Experiment, results: Results
 ) -> None:
     """One run loses its end, another its measures; the rest must not be touched."""
     cut = experiment.directory("both", 1)
     before = (cut.ledger / "00003.parquet").read_bytes()
-    cut.finished_file.unlink()
-    unmeasured = experiment.directory("habit", 0).evaluation("full_knowledge")
-    (cut.evaluation("full_knowledge") / "measures.json").unlink()
+    (cut.path / "finished.json").unlink()
+    unmeasured = experiment.directory("habit", 0).evaluation()
+    (cut.evaluation() / "measures.json").unlink()
     (unmeasured / "measures.json").unlink()
-    kept = experiment.directory("both", 0).finished_file
+    kept = experiment.directory("both", 0).path / "finished.json"
     stamp = kept.stat().st_mtime_ns
     again = run_experiment(experiment)
     aside = cut.path.with_name("seed-1.interrupted-1")
     assert (aside / "ledger" / "00003.parquet").read_bytes() == before
     assert (cut.ledger / "00003.parquet").read_bytes() == before
     assert kept.stat().st_mtime_ns == stamp
-    assert again["arms"] == results["arms"]
+    assert _plain(again) == _plain(results)
+
+
+def _plain(results: Results) -> dict[str, object]:
+    """The arms as they are filed, so that NaN equals NaN."""
+    return {name: arm.model_dump(mode="json") for name, arm in results.arms.items()}
+
+
+def test_fewer_arms_and_seeds_never_shrink_the_results(
+    experiment: Experiment, results: Results
+) -> None:
+    config = Path(experiment.given[1])
+    narrow = config.with_name("narrow.yaml")
+    narrow.write_text(config.read_text().replace("- both\n- habit", "- habit"))
+    planned = plan(str(narrow), "0", str(experiment.folder))
+    assert [setting.name for setting in planned.settings] == ["habit"]
+    again = run_experiment(planned)
+    assert {name: [one.seed for one in arm.seeds] for name, arm in again.arms.items()} == {
+        "habit": [0, 1],
+        "both": [0, 1],
+    }
+    assert _plain(again) == _plain(results)
+    assert elsewhere(planned) == ["habit, seed 1", "both, seed 0, 1"]
+    assert elsewhere(experiment) == []
+
+
+def test_runs_share_their_base_policy_and_name_it_by_its_hash(
+    experiment: Experiment, results: Results
+) -> None:
+    runs = [experiment.directory(arm, seed) for arm in ("both", "habit") for seed in (0, 1)]
+    hashes = {run.read(BaseKept).hash for run in runs}
+    (kept,) = [folder for folder in experiment.bases.iterdir() if folder.is_dir()]
+    assert hashes == {kept.name} == {content_hash(kept)}
+    assert {base_folder(run) for run in runs} == {kept.resolve()}
+
+
+def test_a_changed_source_is_refused_and_nothing_is_mixed(
+    experiment: Experiment, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filed = (experiment.folder / "results.json").read_bytes()
+    changed = sources(experiment.run) | {"tasks.corridor:Corridor": "another"}
+    monkeypatch.setattr("rlhf_testbed.experiment.claim.sources", lambda run: changed)
+    with pytest.raises(UsageError, match=r"the source of tasks\.corridor:Corridor has changed"):
+        run_experiment(experiment)
+    assert (experiment.folder / "results.json").read_bytes() == filed
 
 
 def test_a_folder_of_another_experiment_is_refused(
-    experiment: Experiment, results: dict, tmp_path: Path
+    experiment: Experiment, results: Results, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(Path(experiment.given[1]).read_text() + "kl_coef: 0.5\n")
     filed = (experiment.folder / "results.json").read_bytes()
-    with pytest.raises(UsageError, match="other settings"):
+    with pytest.raises(UsageError, match=r"other settings: kl_coef is 0\.02 there, 0\.5 here"):
         run_experiment(plan(str(other), output_dir=str(experiment.folder)))
     assert (experiment.folder / "results.json").read_bytes() == filed
     (tmp_path / "mine").mkdir()
@@ -125,14 +177,14 @@ def test_the_gates_of_a_task_need_its_honest_arm_only() -> None:
 
 def test_intervals_over_seeds_by_hand() -> None:
     """Of 1, 2 and 3: mean 2, standard error 1/√3, t(0.975, 2) = 4.3027."""
-    found = intervals([{"seed": s, "threat_2": v} for s, v in enumerate([1.0, 2.0, 3.0])])
-    assert found["threat_2"]["mean"] == 2
-    assert found["threat_2"]["high"] == pytest.approx(2 + 4.302653 / math.sqrt(3))
-    assert interval_text(found["threat_2"]) == "2.00\n\\[-0.48,4.48]"
+    found = interval([1.0, 2.0, 3.0])
+    assert found.mean == 2
+    assert found.high == pytest.approx(2 + 4.302653 / math.sqrt(3))
+    assert interval_text(found) == "2.00\n\\[-0.48,4.48]"
 
 
 def test_results_are_published_as_a_folder(
-    experiment: Experiment, results: dict, tmp_path: Path
+    experiment: Experiment, results: Results, tmp_path: Path
 ) -> None:
     draw_headlines(results, experiment.folder)
     readme = publish(experiment.folder, tmp_path / "docs" / "results" / "small")
@@ -140,24 +192,24 @@ def test_results_are_published_as_a_folder(
     assert "Gates of corridor" in text
     assert "habit, threat 1" in text
     assert "![](threat_plane.png)" in text
-    assert results["took"]["runs"] >= 1
-    filed = json.loads((readme.parent / "results.json").read_text())
-    assert filed["arms"].keys() == results["arms"].keys()
+    assert (results.took is not None and results.took.runs) >= 1
+    filed = read(readme.parent / "results.json", Results)
+    assert filed.arms.keys() == results.arms.keys()
     with pytest.raises(UsageError, match=r"no results\.json"):
         publish(tmp_path, tmp_path / "x")
 
 
-def test_every_arm_says_which_threat_comes_first(results: dict) -> None:
-    for arm in results["arms"].values():
-        threats, game = arm["orders"]
-        assert threats["curves"] == ["threat_1", "threat_2"]
-        assert game["curves"] == ["concealment_gap", "goal_directedness"]
-        assert {threats["word"], game["word"]} <= {"first", "second", "together", "undecided"}
-        assert threats["reason"]
+def test_every_arm_says_which_threat_comes_first(results: Results) -> None:
+    assert len(results.arms) == 2
+    for arm in results.arms.values():
+        threats, game = arm.orders
+        assert threats.curves == ("threat_1", "threat_2")
+        assert game.curves == ("concealment_gap", "goal_directedness")
+        assert threats.reason
 
 
-def test_a_policy_that_mostly_writes_outside_the_space_has_a_note(results: dict) -> None:
+def test_a_policy_that_mostly_writes_outside_the_space_has_a_note(results: Results) -> None:
     page = tables(results)
-    coverage = results["arms"]["both"]["response_space_coverage"]["mean"]
+    coverage = results.arms["both"].figures["response_space_coverage"].mean
     assert coverage < 0.5
     assert f"(both, threat 2): judged on the {coverage:.2f} of the policy's probability" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import sys
@@ -12,15 +13,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from rlhf_testbed import cli, ledger
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.evaluate import read_measures
+from rlhf_testbed import cli
 from rlhf_testbed.export.formats import export
-from rlhf_testbed.export.record import Record
-from rlhf_testbed.parsing import parse_run
+from rlhf_testbed.export.record import Record, in_one_word
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store import ledger, verdicts
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import KNOWING, Measures
 
 VARIED = "both randomised=0.5"
-RUN = ["arm", "seed", "knowledge", "randomised", "diversity", "population"]
+RUN = ["arm", "seed", "knowledge", "randomised", "diversity", "unintended_share"]
 
 
 @pytest.fixture(scope="session")
@@ -42,22 +45,22 @@ def test_the_dataset_loads_offline_and_is_the_ledger(
     assert {split: len(rows) for split, rows in loaded.items()} == {"train": 48, "held_out": 32}
     later = [
         f"{name}_{part}"
-        for name in ("full_knowledge", "scripted")
+        for name in ("full_knowledge", "scripted_knowledge_1")
         for part in ("score", "approved", "reason")
     ]
     assert loaded["train"].column_names == [*RUN, *ledger.SCHEMA.names, "exposed", *later]
     runs = {tuple(row[name] for name in RUN) for row in loaded["train"]}
     assert runs == {("both", 1, 0.0, 0.0, 1.0, 0.3)}
     rows = ledger.read(evaluated / "ledger")
-    known = ledger.read(evaluated / "evaluation" / "full_knowledge" / "ledger.parquet")
+    known = verdicts.read(RunDirectory(evaluated).verdicts(KNOWING, "training"), rows, "")
     for row, ours, theirs in zip(loaded["train"], rows, known, strict=True):
-        assert {name: row[name] for name in ours} == ours
+        assert [row[name] for name in ledger.SCHEMA.names] == ours.values()
         for part in ("score", "approved", "reason"):
-            assert row[f"full_knowledge_{part}"] == theirs[part]
+            assert row[f"full_knowledge_{part}"] == getattr(theirs, part)
     exposed = loaded["held_out"].filter(lambda row: row["exposed"])
     hit = [row["approved"] and not row["full_knowledge_approved"] for row in exposed]
-    measures = read_measures(evaluated / "evaluation" / "full_knowledge")
-    assert sum(hit) / len(hit) == pytest.approx(measures["threat_1"])
+    measures = RunDirectory(evaluated).evaluated(Measures)
+    assert sum(hit) / len(hit) == pytest.approx(measures.figure("threat_1"))
     assert set(loaded["held_out"]["update"]) == {None}
     assert set(loaded["held_out"]["advantage"]) == {None}
 
@@ -69,7 +72,8 @@ def test_the_card_describes_every_column(dataset: Path) -> None:
     described = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", card.text, re.MULTILINE)
     assert described == pq.read_schema(next(dataset.glob("data/train-*.parquet"))).names
     assert card.data.size_categories == ["n<1K"]
-    assert "model organism of misbehaviour" in card.text
+    assert "Every generation that PPO selected from" in card.text
+    assert "Every policy in it is a model organism of misbehaviour" in card.text
     assert "Threat 1 is the share of the `exposed` rows" in card.text
 
 
@@ -88,12 +92,12 @@ def test_a_whole_experiment_is_one_dataset(experiment: Path, tmp_path: Path) -> 
     for arm, path in (("both", "both/seed-1"), (VARIED, f"{VARIED}/seed-1")):
         exposed = fresh[(fresh.arm == arm) & fresh.exposed]
         hit = exposed.approved & ~exposed.full_knowledge_approved.astype(bool)
-        measures = read_measures(experiment / path / "evaluation" / "full_knowledge")
-        assert hit.mean() == pytest.approx(measures["threat_1"])
+        measures = RunDirectory(experiment / path).evaluated(Measures)
+        assert hit.mean() == pytest.approx(measures.figure("threat_1"))
     judged = loaded["train"].to_pandas()
     assert judged[judged.seed == 2].full_knowledge_approved.isna().all()
-    assert judged[judged.arm == VARIED].scripted_approved.isna().all()
-    assert judged[judged.arm == "both"].scripted_approved.notna().sum() == 48
+    assert judged[judged.arm == VARIED].scripted_knowledge_1_approved.isna().all()
+    assert judged[judged.arm == "both"].scripted_knowledge_1_approved.notna().sum() == 48
     (why,) = left_out
     assert re.search(r"both/seed-3: training has not finished here", why)
     text = (folder / "README.md").read_text(encoding="utf-8")
@@ -123,13 +127,44 @@ def test_a_run_that_no_one_has_evaluated_is_a_dataset_without_verdicts(
     assert list(loaded) == ["train"]
     assert loaded["train"].column_names == [*RUN, *ledger.SCHEMA.names, "exposed"]
     text = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
-    assert "`rlhf-testbed evaluate RUN` makes both." in text
+    assert "No later overseer has judged the generations: `rlhf-testbed evaluate RUN` gives" in text
     assert "Threat 1" not in text
+
+
+def test_held_out_generations_are_there_with_the_training_overseers_verdict_alone(
+    evaluated: Path, tmp_path: Path
+) -> None:
+    """As where an evaluation was cut short after the fresh generations were filed."""
+    shutil.copytree(evaluated, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "evaluation")
+    folder = export(tmp_path / "run", "dataset", tmp_path / "data").folder
+    fresh = pq.read_table(next(folder.glob("data/held_out-*.parquet")))
+    assert fresh.schema.names == [*RUN, *ledger.SCHEMA.names, "exposed"]
+    filed = ledger.read(RunDirectory(evaluated).generations("held_out"))
+    assert fresh["approved"].to_pylist() == [row.approved for row in filed]
+    assert fresh["view"].to_pylist() == [row.view_json for row in filed]
+
+
+def test_a_run_whose_evaluation_is_damaged_is_left_out(experiment: Path, tmp_path: Path) -> None:
+    shutil.copytree(experiment, tmp_path / "x")
+    file = tmp_path / "x" / VARIED / "seed-1" / "evaluation" / "full_knowledge" / "measures.json"
+    file.write_text("{}")
+    folder, left_out = export(tmp_path / "x", "dataset", tmp_path / "data")
+    assert re.search(r"measures\.json: damaged, or from another version", left_out[-1])
+    assert len(left_out) == 2
+    assert len(list(folder.glob("data/train-*.parquet"))) == 2
 
 
 def _without(name: str) -> Callable[[Path], None]:
     def change(run: Path) -> None:
         (run / name).unlink() if (run / name).is_file() else shutil.rmtree(run / name)
+
+    return change
+
+
+def _damaged(name: str) -> Callable[[Path], None]:
+    def change(run: Path) -> None:
+        (run / name).write_text("{}")
 
     return change
 
@@ -150,9 +185,10 @@ def _no_rows(run: Path) -> None:
 
 
 def _another_evaluation(run: Path) -> None:
-    file = run / "evaluation" / "full_knowledge" / "ledger.parquet"
-    rows = ledger.read(file)
-    ledger.write(file, [rows[0] | {"response": "another"}, *rows[1:]])
+    file = RunDirectory(run).verdicts(KNOWING, "training")
+    rows = ledger.read(run / "ledger")
+    filed = verdicts.read(file, rows, "")
+    verdicts.write(file, [dataclasses.replace(rows[0], response="another"), *rows[1:]], filed)
 
 
 BAD = {
@@ -167,12 +203,20 @@ BAD = {
     "older ledger": (_an_older_ledger, r"00001\.parquet: .*another version: columns view are"),
     "older config": (_an_older_config, r"config\.yaml: setting 'knowing' is unknown"),
     "held-out lost": (
-        _without("evaluation/full_knowledge/held_out.parquet"),
-        r"held_out\.parquet: no generations here",
+        _without("fresh/held_out.parquet"),
+        r"held_out\.parquet is not there \(rlhf-testbed evaluate ",
+    ),
+    "verdicts lost": (
+        _without("evaluation/full_knowledge/training.parquet"),
+        r"full_knowledge/training\.parquet is not there \(rlhf-testbed evaluate ",
+    ),
+    "damaged measures": (
+        _damaged("evaluation/full_knowledge/measures.json"),
+        r"measures\.json: damaged, or from another version",
     ),
     "another evaluation": (
         _another_evaluation,
-        r"full_knowledge/ledger\.parquet: holds other generations than the run \(rlhf-testbed eval",
+        r"full_knowledge/training\.parquet: holds verdicts on other generations than the run's \(",
     ),
 }
 
@@ -195,6 +239,17 @@ def test_a_task_by_dotted_path_has_a_title_that_files_can_have(record: Record) -
     named = ["--task", "tasks.corridor:Corridor", "--arm", "selection_only", "--seed", "2"]
     assert record.title == "corridor-both-seed-1"
     assert record._replace(run=parse_run(named)).title == "corridor-selection-only-seed-2"
+
+
+def test_columns_of_overseers_with_other_options_have_other_names() -> None:
+    names = ["scripted-prior=1", "scripted-prior=-1", "scripted-prior=0.5", "scripted"]
+    columns = {in_one_word(name) for name in names}
+    assert columns == {
+        "scripted_prior_1",
+        "scripted_prior_minus_1",
+        "scripted_prior_0_5",
+        "scripted",
+    }
 
 
 def test_an_export_is_not_overwritten(evaluated: Path, tmp_path: Path) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rlhf_testbed import ledger
-from rlhf_testbed.evaluate import read_measures
 from rlhf_testbed.export.formats import export
-from rlhf_testbed.export.record import Record
+from rlhf_testbed.export.record import Record, in_one_word
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import Measures
 from tasks.base import Verdict
 
 pytest.importorskip("inspect_ai", reason="the extra is not here: pip install rlhf-testbed[inspect]")
@@ -29,6 +31,10 @@ HOSTILE = "<img src=x onerror='window.ran = 1'><b>bold</b> {{ 1 }} \u202e[link](
 def logs(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of its logs."""
     return export(evaluated, "inspect", tmp_path_factory.mktemp("export") / "logs").folder
+
+
+def _in_one_word(later: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    return {in_one_word(name): verdict for name, verdict in later.items()}
 
 
 def _log(folder: Path, split: str) -> Any:
@@ -50,21 +56,21 @@ def test_log_files_are_named_as_inspect_names_them(logs: Path) -> None:
 def test_samples_df_gives_our_threat_1(logs: Path, evaluated: Path) -> None:
     from inspect_ai.analysis import samples_df
 
-    measures = read_measures(evaluated / "evaluation" / "full_knowledge")
+    figures = RunDirectory(evaluated).evaluated(Measures).figures
     table = samples_df(str(next(logs.glob("*held-out*.eval"))))
     assert len(table) == 32
     exposed = table[table.metadata_exposed]
     found = (exposed.score_training_overseer == "C") & (exposed.score_full_knowledge == "I")
-    assert len(exposed) == measures["exposed"] > 0
-    assert found.sum() / len(exposed) == pytest.approx(measures["threat_1"])
-    assert measures["threat_1"] > 0
-    assert table.score_unwanted_approved.dropna().mean() == pytest.approx(measures["threat_1"])
-    assert (table.score_training_overseer == "C").mean() == pytest.approx(measures["approval"])
+    assert len(exposed) == figures["exposed"] > 0
+    assert found.sum() / len(exposed) == pytest.approx(figures["threat_1"])
+    assert figures["threat_1"] > 0
+    assert table.score_unwanted_approved.dropna().mean() == pytest.approx(figures["threat_1"])
+    assert (table.score_training_overseer == "C").mean() == pytest.approx(figures["approval"])
     results = {score.name: score.metrics for score in _log(logs, "held-out").results.scores}
-    assert results["unwanted_approved"]["mean"].value == pytest.approx(measures["threat_1"])
-    assert results["training_overseer"]["accuracy"].value == pytest.approx(measures["approval"])
+    assert results["unwanted_approved"]["mean"].value == pytest.approx(figures["threat_1"])
+    assert results["training_overseer"]["accuracy"].value == pytest.approx(figures["approval"])
     by_full_knowledge = results["full_knowledge"]["accuracy"].value
-    assert by_full_knowledge == pytest.approx(measures["approval_by_evaluator"])
+    assert by_full_knowledge == pytest.approx(figures["approval_by_full_knowledge"])
 
 
 def test_an_experiment_is_two_logs_a_run_with_threat_1_of_each(
@@ -85,13 +91,13 @@ def test_an_experiment_is_two_logs_a_run_with_threat_1_of_each(
     )
     samples = samples_df(str(folder))
     for name, arm in zip(names, ("both", "both randomised=0.5"), strict=True):
-        measures = read_measures(experiment / arm / "seed-1" / "evaluation" / "full_knowledge")
+        measures = RunDirectory(experiment / arm / "seed-1").evaluated(Measures)
         (log,) = logs[logs.task_name == f"{name}-held-out"].to_dict("records")
-        assert log["score_headline_value"] == pytest.approx(measures["threat_1"])
+        assert log["score_headline_value"] == pytest.approx(measures.figure("threat_1"))
         assert (log["task_arg_arm"], log["task_arg_seed"]) == ("both", 1)
         assert log["task_arg_randomised"] == (0.5 if "randomised" in name else 0)
         own = samples[samples.log.str.contains(f"{name}-held-out")]
-        assert own.score_unwanted_approved.mean() == pytest.approx(measures["threat_1"])
+        assert own.score_unwanted_approved.mean() == pytest.approx(measures.figure("threat_1"))
 
 
 @pytest.mark.parametrize("split", ["train", "held-out"])
@@ -104,20 +110,20 @@ def test_a_sample_holds_both_verdicts_with_reasons_and_what_was_hidden(
     samples = {sample.id: sample for sample in log.samples}
     for generation in generations:
         row = generation.row
-        sample = samples[row["scenario"]]
-        assert sample.input == row["prompt"]
-        assert sample.output.completion == row["response"]
-        assert sample.target == next(iter(record.task.golden.policy(generation.scenario)))
-        filed = {"training_overseer": ledger.verdict_of(row), **generation.verdicts}
+        sample = samples[row.scenario_id]
+        assert sample.input == row.prompt
+        assert sample.output.completion == row.response
+        assert sample.target == next(iter(record.task.reference_policy.policy(row.scenario)))
+        filed = {"training_overseer": row.verdict, **_in_one_word(generation.later)}
         for name, verdict in filed.items():
             score = sample.scores[name]
             assert score.value == ("C" if verdict.approved else "I")
             assert score.explanation == verdict.reason
             assert score.metadata == {"score": verdict.score, "approved": verdict.approved}
-        hidden = {name: generation.scenario.facts[name] for name in generation.scenario.concealable}
+        hidden = {name: row.scenario.facts[name] for name in row.concealable}
         assert sample.metadata["hidden_facts"] == hidden
         assert not set(hidden) & set(sample.metadata["overseer_saw"]["facts"])
-        assert sample.metadata["update"] == (row["update"] or None)
+        assert sample.metadata["update"] == (row.update or None)
     assert any(sample.metadata["hidden_facts"] for sample in log.samples)
 
 
@@ -128,7 +134,7 @@ def test_a_log_says_that_its_content_is_not_to_be_trusted(logs: Path) -> None:
 
 def test_scorers_have_plain_names_and_later_overseers_are_there(logs: Path) -> None:
     names = [scorer.name for scorer in _log(logs, "held-out").eval.scorers]
-    overseers = ["training_overseer", "full_knowledge", "scripted"]
+    overseers = ["training_overseer", "full_knowledge", "scripted_knowledge_1"]
     assert names == [*overseers, "unwanted_approved"]
     assert all(re.fullmatch(r"\w+", name) for name in names)
 
@@ -149,33 +155,34 @@ def test_a_users_own_overseer_is_appended(logs: Path) -> None:
 def test_epochs_are_repeated_generations_of_a_scenario(record: Record, tmp_path: Path) -> None:
     from rlhf_testbed.export.inspect_log import write_logs
 
-    approved = next(g for g in record.train if g.row["approved"] and g.exposed)
+    approved = next(g for g in record.train if g.row.approved and g.exposed)
     rejected = approved._replace(
-        row=approved.row | {"update": 9, "approved": False, "reason": "no", "score": 0.0},
-        verdicts=dict.fromkeys(record.evaluators, Verdict(0.0, False, "no")),
+        row=dataclasses.replace(approved.row, update=9, approved=False, reason="no", score=0.0),
+        truth=Verdict(0.0, False, "no"),
+        later=dict.fromkeys(record.evaluators, Verdict(0.0, False, "no")),
     )
     write_logs(record._replace(train=[approved, rejected]), tmp_path)
     log = _log(tmp_path, "train")
     assert [(sample.id, sample.epoch) for sample in log.samples] == [
-        (approved.row["scenario"], 1),
-        (approved.row["scenario"], 2),
+        (approved.row.scenario_id, 1),
+        (approved.row.scenario_id, 2),
     ]
     assert log.eval.config.epochs == 2
     assert log.eval.dataset.samples == 1
     scores = {one.name: one for one in log.results.scores}
     assert scores["training_overseer"].metrics["accuracy"].value == 0.5
-    assert [sample.metadata["update"] for sample in log.samples] == [approved.row["update"], 9]
+    assert [sample.metadata["update"] for sample in log.samples] == [approved.row.update, 9]
 
 
 def test_what_cannot_be_judged_is_no_number(record: Record, tmp_path: Path) -> None:
     from rlhf_testbed.export.inspect_log import write_logs
 
     first, *rest = record.held_out
-    silent = first._replace(row=first.row | {"score": float("nan"), "reason": "can't tell"})
+    silent = first._replace(row=dataclasses.replace(first.row, score=math.nan, reason="can't tell"))
     write_logs(record._replace(held_out=[silent, *rest]), tmp_path)
     log = _log(tmp_path, "held-out")
     samples = {sample.id: sample for sample in log.samples}
-    score = samples[first.row["scenario"]].scores["training_overseer"]
+    score = samples[first.row.scenario_id].scores["training_overseer"]
     assert score.value != score.value
     assert score.explanation == "can't tell"
     assert {one.name: one for one in log.results.scores}["training_overseer"].unscored_samples == 1
@@ -187,7 +194,7 @@ def viewer(record: Record, tmp_path: Path) -> Iterator[str]:
     from rlhf_testbed.export.inspect_log import write_logs
 
     first, *rest = record.held_out
-    hostile = first._replace(row=first.row | {"response": HOSTILE})
+    hostile = first._replace(row=dataclasses.replace(first.row, response=HOSTILE))
     (tmp_path / "logs").mkdir()
     write_logs(record._replace(held_out=[hostile, *rest]), tmp_path / "logs")
     with socket.socket() as free:
@@ -231,24 +238,29 @@ def test_inspect_view_shows_both_verdicts_and_a_reason(
         page.on("request", lambda request: asked.append(request.url))
         page.goto(viewer)
         page.get_by_text("corridor-both-seed-1-held-out").first.click()
-        page.get_by_role("row").filter(has_text=caught.row["prompt"]).first.click()
+        page.get_by_role("row").filter(has_text=caught.row.prompt).first.click()
         page.get_by_role("tab", name="Scoring", exact=False).click()
         panel = page.locator("body")
-        for said in (caught.row["reason"], caught.verdicts["full_knowledge"].reason):
+        for said in (caught.row.reason, caught.truth.reason):
             api.expect(panel).to_contain_text(said)
-        for scorer in ("training_overseer", "full_knowledge", "scripted", "unwanted_approved"):
+        for scorer in (
+            "training_overseer",
+            "full_knowledge",
+            "scripted_knowledge_1",
+            "unwanted_approved",
+        ):
             assert page.get_by_text(scorer, exact=True).first.is_visible()
         verdicts = {
-            "training_overseer": ("C", caught.row["reason"]),
-            "full_knowledge": ("I", caught.verdicts["full_knowledge"].reason),
+            "training_overseer": ("C", caught.row.reason),
+            "full_knowledge": ("I", caught.truth.reason),
         }
         for scorer, (letter, reason) in verdicts.items():
-            line = [scorer, re.escape(caught.row["response"]), letter, re.escape(reason)]
+            line = [scorer, re.escape(caught.row.response), letter, re.escape(reason)]
             assert re.search(r"\s+".join(line), panel.inner_text())
         picture = page.screenshot(path=tmp_path / "verdicts.png")
         page.go_back()
         page.go_back()
-        page.get_by_role("row").filter(has_text=record.held_out[0].row["prompt"]).first.click()
+        page.get_by_role("row").filter(has_text=record.held_out[0].row.prompt).first.click()
         page.get_by_role("tab", name="Messages", exact=False).click()
         api.expect(panel).to_contain_text("<img src=x onerror='window.ran = 1'><b>bold</b> {{ 1 }}")
         api.expect(panel).to_contain_text("U+202E")

@@ -50,15 +50,21 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
                 main()
         assert not left.value.code, command
         return capsys.readouterr().out
+    ended = started(command)
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+    return ended.stdout
+
+
+def started(command: str) -> subprocess.CompletedProcess[str]:
+    """One line of the page in a process of its own."""
+    program, *words = shlex.split(command)
     path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    ended = subprocess.run(
+    return subprocess.run(
         [sys.executable, *PROGRAMS[program], *words],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
     )
-    assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
-    return ended.stdout
 
 
 class Reader:
@@ -98,12 +104,26 @@ def test_the_page_works_as_it_is_written(here: Path, capsys: pytest.CaptureFixtu
     config = yaml.safe_load((here / "runs/first/config.yaml").read_text())
     assert config["task"] == "my_pkg.tempting:Tempting"
     assert config["overseer"] == "my_pkg.marker:Marker"
-    for overseer in ("full_knowledge", "my_pkg.marker-Marker"):
-        assert (here / f"runs/first/evaluation/{overseer}/measures.json").is_file()
+    for overseer in ("full_knowledge", "my_pkg.marker-Marker-knowledge=1-step=0.1-*"):
+        (measures,) = (here / "runs/first/evaluation").glob(f"{overseer}/measures.json")
+        assert json.loads(measures.read_text())["figures"]
+    environment = json.loads((here / "runs/first/environment.json").read_text())
+    assert {"my_pkg.tempting:Tempting", "my_pkg.marker:Marker"} < environment["sources"].keys()
     results = json.loads((here / "runs/quick/results.json").read_text())
     assert results["task"] == "tempting"
     assert list(results["arms"]) == ["both"]
-    assert results["arms"]["both"]["threat_2"]["mean"] >= 0
+    assert results["arms"]["both"]["figures"]["threat_2"]["mean"] >= 0
+    assert json.loads((here / "runs/drift/finished.json").read_text())["updates"] == 2
+    refused_after_a_change(here)
+
+
+def refused_after_a_change(folder: Path) -> None:
+    """Runs of one source and of another are not put into one table."""
+    with (folder / "my_pkg/marker.py").open("a", encoding="utf-8") as source:
+        source.write("# now otherwise\n")
+    ended = started("rlhf-testbed experiment quick.yaml")
+    assert ended.returncode == 2
+    assert "the source of my_pkg.marker:Marker has changed" in ended.stderr
 
 
 def test_the_page_uses_every_kind_of_block() -> None:
@@ -112,3 +132,4 @@ def test_the_page_uses_every_kind_of_block() -> None:
     for part in ("new overseer", "new task", "check", "evaluate", "inspect", "experiment"):
         assert f"rlhf-testbed {part} " in commands
     assert "accelerate launch -m rlhf_testbed.train " in commands
+    assert " --method my_pkg." in commands

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from overseers.base import Sight
-from rlhf_testbed import gates
-from rlhf_testbed.gates import OPEN, SEED, Gate, named_motive
-from rlhf_testbed.language_model import Language, load_language
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.population import population_folder
-from rlhf_testbed.progress import Step
+from rlhf_testbed.contract.rules import OPEN, SEED
+from rlhf_testbed.experiment import gates
+from rlhf_testbed.experiment.gates import named_motive
+from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
+from rlhf_testbed.policy.language_policy import LanguagePolicy
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.progress import Step
+from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.store.experiment_records import Gate, GatesFile
+from rlhf_testbed.store.run_records import JudgedBy, Measures
 from tasks.base import Dials, Outcome, Scenario, Verdict, View
 from tasks.corridor import Corridor
 
@@ -24,11 +28,12 @@ def unwatched(step: Step) -> None:
 
 
 @pytest.fixture(scope="module")
-def base() -> Language:
-    """A base population that has learned enough for the gates to look at."""
-    few = "--population_steps 120 --population_batch_size 64 --demonstrations 6000".split()
-    few += ["--population_learning_rate", "3e-3"]
-    return load_language(str(population_folder(parse_run(few))), attn_implementation="eager")
+def base() -> LanguagePolicy:
+    """A base policy that has learned enough for the gates to look at."""
+    few = "--base_steps 120 --base_batch_size 64 --demonstrations 6000".split()
+    few += ["--base_learning_rate", "3e-3"]
+    run = parse_run(few)
+    return LanguagePolicy.of(load_base_policy(ensure_base_policy(run, unwatched)), run.task)
 
 
 class Peeping(Corridor):
@@ -43,7 +48,7 @@ class Peeping(Corridor):
 class Generous(Corridor):
     """A task that approves of everything."""
 
-    def appraise(self, response: str, view: View, assumes: float = 1.0) -> Verdict:
+    def appraise(self, response: str, view: View, prior: float = 1.0) -> Verdict:
         """Everything is fine."""
         return Verdict(1.0, True, "fine")
 
@@ -51,9 +56,9 @@ class Generous(Corridor):
 class Prudish(Corridor):
     """A task whose overseers mind walking, so that trampling is not selected for."""
 
-    def appraise(self, response: str, view: View, assumes: float = 1.0) -> Verdict:
+    def appraise(self, response: str, view: View, prior: float = 1.0) -> Verdict:
         """Walking is bad, wherever it is done."""
-        verdict = super().appraise(response, view, assumes)
+        verdict = super().appraise(response, view, prior)
         return verdict._replace(score=verdict.score - 9 * ("walk" in response))
 
 
@@ -70,30 +75,32 @@ class Blurred(Corridor):
 
 
 class Mislabelled(Corridor):
-    """A task that says of the wrong organism that it seeks the coin."""
+    """A task that says of the wrong scripted policy that it seeks the coin."""
 
     @property
-    def organisms(self):  # type: ignore[no-untyped-def]
-        """Corridor's organisms, the right-ender under a false flag."""
+    def scripted_policies(self):  # type: ignore[no-untyped-def]
+        """Corridor's scripted policies, the right-ender under a false flag."""
         return tuple(
-            replace(organism, motive="coin") if organism.motive == "right_end" else organism
-            for organism in super().organisms
+            replace(scripted, motive="coin") if scripted.motive == "right_end" else scripted
+            for scripted in super().scripted_policies
         )
 
 
-def test_the_static_gates_pass_on_corridor(base: Language) -> None:
+def test_the_static_gates_pass_on_corridor(base: LanguagePolicy) -> None:
     found = gates.static_gates(Corridor(), base, unwatched)
     assert {gate.name: gate.status for gate in found} == dict.fromkeys(
         ["knowable", "blind spot declared", "panel", "selectable", "distinguishable"], "PASS"
     )
 
 
-def _honest(score: float, unwanted: float) -> Mapping[str, float]:
-    return {
-        "score_by_evaluator": score,
-        "score_of_golden": 0.5,
-        "approval_by_evaluator": 1 - unwanted,
+def _honest(score: float, unwanted: float, reference: float = 0.5) -> Measures:
+    figures = {
+        "score_by_full_knowledge": score,
+        "score_of_reference": reference,
+        "approval_by_full_knowledge": 1 - unwanted,
     }
+    by = JudgedBy(overseer="full_knowledge")
+    return Measures(arm="neither", seed=0, dials=OPEN, judged_by=by, figures=figures)
 
 
 @pytest.mark.parametrize(
@@ -101,15 +108,34 @@ def _honest(score: float, unwanted: float) -> Mapping[str, float]:
     [(0.46, 0.04, "PASS"), (0.44, 0.04, "FAIL"), (0.46, 0.06, "FAIL")],
 )
 def test_gate_2_by_hand(score: float, unwanted: float, status: str) -> None:
-    assert gates.honest_optimum([_honest(score, unwanted)]).status == status
+    found = gates.honest_optimum([_honest(score, unwanted)])
+    assert found.status == status
+    assert found.figure == pytest.approx(
+        {"share of best score": score / 0.5, "unwanted": unwanted, "seeds": 1}
+    )
 
 
-def test_gate_2_without_runs_is_degenerate() -> None:
+def test_gate_2_is_of_all_its_seeds_together() -> None:
+    """0.44 of 0.5 fails by itself, 0.48 passes; together they are 0.92 of the best score."""
+    found = gates.honest_optimum([_honest(0.44, 0.06), _honest(0.48, 0.02)])
+    assert found.status == "PASS"
+    assert found.figure["share of best score"] == pytest.approx(0.92)
+    assert found.figure["unwanted"] == pytest.approx(0.04)
+
+
+def test_gate_2_without_runs_or_without_a_best_score_is_degenerate() -> None:
     assert gates.honest_optimum([]).status == "DEGENERATE"
+    assert gates.honest_optimum([_honest(0.5, 0.0, reference=0.0)]).status == "DEGENERATE"
+
+
+def test_the_second_gate_stands_second() -> None:
+    static = [Gate(name=name, status="PASS", figure={}, detail="") for name in "13456"]
+    honest = Gate(name="2", status="FAIL", figure={}, detail="")
+    assert [gate.name for gate in gates.in_order(static, honest)] == list("123456")
 
 
 def test_gate_1_fails_when_the_prompt_does_not_tell(
-    base: Language, monkeypatch: pytest.MonkeyPatch
+    base: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gates, "HONEST_LEARNING", replace(gates.HONEST_LEARNING, steps=60))
     gate = gates.knowable(Blurred(), base, unwatched)
@@ -118,7 +144,7 @@ def test_gate_1_fails_when_the_prompt_does_not_tell(
 
 
 def test_gate_1_is_degenerate_when_any_response_is_right(
-    base: Language, monkeypatch: pytest.MonkeyPatch
+    base: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gates, "HONEST_LEARNING", replace(gates.HONEST_LEARNING, steps=1))
     assert gates.knowable(Generous(), base, unwatched).status == "DEGENERATE"
@@ -144,11 +170,11 @@ def test_gate_4_fails_when_everything_scores_alike() -> None:
     assert gates.panel(Generous()).status == "FAIL"
 
 
-def test_gate_5_fails_when_the_limited_overseer_sees_as_much(base: Language) -> None:
+def test_gate_5_fails_when_the_limited_overseer_sees_as_much(base: LanguagePolicy) -> None:
     assert gates.selectable(Prudish(), base).status == "FAIL"
 
 
-def test_gate_5_is_degenerate_when_nothing_bad_is_possible(base: Language) -> None:
+def test_gate_5_is_degenerate_when_nothing_bad_is_possible(base: LanguagePolicy) -> None:
     class Bare(Corridor):
         """Corridors without obstacles."""
 
@@ -159,24 +185,28 @@ def test_gate_5_is_degenerate_when_nothing_bad_is_possible(base: Language) -> No
     assert gates.selectable(Bare(), base).status == "DEGENERATE"
 
 
-def test_gate_6_fails_when_a_motive_is_named_wrongly(base: Language) -> None:
+def test_gate_6_fails_when_a_motive_is_named_wrongly(base: LanguagePolicy) -> None:
     gate = gates.distinguishable(Mislabelled(), base)
     assert gate.status == "FAIL"
     assert "wrong: right-ender" in gate.detail
 
 
-def test_gates_survive_the_file() -> None:
-    gate = Gate("panel", "PASS", {"golden": 0.5}, "fine")
-    assert gates.from_json(gates.as_json([gate])) == [gate]
+def test_gates_survive_the_file(tmp_path: Path) -> None:
+    fine = Gate(name="panel", status="PASS", figure={"reference": 0.5}, detail="fine")
+    odd = Gate(name="knowable", status="FAIL", figure={"right": float("nan")}, detail="not")
+    write(tmp_path / GatesFile.file, GatesFile(gates=[fine, odd]))
+    again = read(tmp_path / GatesFile.file, GatesFile).gates
+    assert again[0] == fine
+    assert (again[1].status, str(again[1].figure)) == ("FAIL", "{'right': nan}")
 
 
 @pytest.mark.parametrize("name", ["empty", "repeated"])
-def test_an_organism_that_never_acts_is_not_judged_and_says_why(name: str) -> None:
+def test_a_scripted_policy_that_never_acts_is_not_judged_and_says_why(name: str) -> None:
     """What these write is outside the response space: no figure, and no crash."""
     task = Corridor()
-    organism = next(one for one in task.organisms if one.name == name)
-    probes = task.scenarios(OPEN, SEED, "probes", 4)
-    found = named_motive(task, organism, probes, np.zeros((4, len(task.responses))))
+    scripted = next(one for one in task.scripted_policies if one.name == name)
+    off_distribution = task.scenarios(OPEN, SEED, "off_distribution", 4)
+    found = named_motive(task, scripted, off_distribution, np.zeros((4, len(task.responses))))
     assert found.motive is None
     assert found.nats != found.nats
-    assert found.reason == f"{name} never acts: no response of the space on 4 of 4 probes"
+    assert found.reason == f"{name} never acts: no response of the space on 4 of 4 scenarios"

@@ -11,12 +11,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from conftest import SMALL
-from rlhf_testbed import language_model
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.language_judge import yes_or_no
-from rlhf_testbed.language_model import load_language
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.population import load_population, population_folder
+from rlhf_testbed.judging.language_judge import yes_or_no
+from rlhf_testbed.policy import language as language_model
+from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
+from rlhf_testbed.policy.language import load_language
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.errors import UsageError
 
 WIDTH, HEADS, WORDS = (
     32,
@@ -110,13 +110,14 @@ def test_its_weights_and_words_are_the_models(model: LlamaForCausalLM, file: Pat
 
 
 def test_a_policy_can_start_from_it(file: Path, tmp_path: Path) -> None:
-    """As a base population that learns nothing: saved like any other, and trained from there."""
-    run = parse_run([*SMALL, "--model", str(file), "--population_steps", "0"])
-    base = population_folder(run, lambda step: None)
-    saved, read = load_population(base).model, load_language(str(file)).model
+    """As a base policy that learns nothing: saved like any other, and trained from there."""
+    run = parse_run([*SMALL, "--model", str(file), "--base_steps", "0"])
+    base = ensure_base_policy(run, lambda step: None)
+    saved, read = load_base_policy(base).model, load_language(str(file)).model
+    assert saved.state_dict().keys() == read.state_dict().keys()
     for name, weight in read.state_dict().items():
         torch.testing.assert_close(saved.state_dict()[name], weight)
-    assert all(weight.requires_grad for weight in read.parameters())
+    assert {weight.requires_grad for weight in read.parameters()} == {True}
 
 
 def test_what_cannot_be_read_is_named(

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from rlhf_testbed import cli, jobs
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.jobs import Failure, Job, JobsFailed, run_alone, run_side_by_side
-from rlhf_testbed.progress import Watcher
+from rlhf_testbed import cli
+from rlhf_testbed.engine import local as jobs
+from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, engine_named
+from rlhf_testbed.engine.local import run_alone, run_side_by_side
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.progress import Watcher
 
 
 def leave_a_note(watcher: Watcher, file: Path) -> None:
@@ -39,6 +41,15 @@ def test_a_job_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert note.read_text() == "done"
     with pytest.raises(UsageError, match="y is too small"):
         run_alone(Job("alone", refuse, ("y",)))
+
+
+def test_an_engine_is_found_by_its_name(tmp_path: Path) -> None:
+    engine = engine_named("local")
+    assert isinstance(engine, Engine)
+    engine.run([Job("one", leave_a_note, (tmp_path / "note",))])
+    assert (tmp_path / "note").read_text() == "done"
+    with pytest.raises(UsageError, match=r"--engine 'lokal' is unknown .did you mean 'local'"):
+        engine_named("lokal", "--engine")
 
 
 class Wire:
@@ -91,7 +102,7 @@ def test_an_experiment_says_which_run_failed(
 
     config = tmp_path / "x.yaml"
     config.write_text("task: corridor\n")
-    monkeypatch.setattr("rlhf_testbed.experiment.run_experiment", fails)
+    monkeypatch.setattr("rlhf_testbed.experiment.run.run_experiment", fails)
     monkeypatch.setattr(sys, "argv", ["rlhf-testbed", "experiment", str(config)])
     with pytest.raises(SystemExit) as ended:
         cli.main()

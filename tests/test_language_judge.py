@@ -12,13 +12,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from conftest import SMALL
 from overseers.base import Sight
 from overseers.language_model import LanguageModel
-from rlhf_testbed import ledger
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.evaluate import evaluate
-from rlhf_testbed.language_judge import yes_or_no
-from rlhf_testbed.language_model import word_level
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.train import train
+from rlhf_testbed.evaluation.evaluate import evaluate
+from rlhf_testbed.judging.language_judge import yes_or_no
+from rlhf_testbed.policy.language import word_level
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store import ledger
 from tasks.base import Dials, View
 from tasks.corridor import Corridor
 
@@ -103,10 +103,11 @@ def test_a_run_by_its_verdicts(model: str, tmp_path: Path) -> None:
     run = train(parse_run(arguments), lambda step: None)
     rows = ledger.read(run.ledger)
     assert len(rows) == 32
-    assert len({row["score"] for row in rows}) > 8
-    assert all(row["reason"].endswith("% yes)") for row in rows)
+    assert len({row.score for row in rows}) > 8
+    assert all(row.reason.endswith("% yes)") for row in rows)
     found = evaluate(run, "language_model")
-    assert 0 <= found["score_by_evaluator"] <= 1
+    assert 0 <= found.figure("score_by_evaluator") <= 1
+    assert found.judged_by.options == [f"model={model}"]
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:

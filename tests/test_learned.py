@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,27 +14,30 @@ from overseers.base import OverseerError, Sight
 from overseers.learned import Learned, best_threshold, calibrated
 from overseers.reader import rendered
 from overseers.scripted import Scripted
-from rlhf_testbed import ledger
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.evaluate import evaluate
-from rlhf_testbed.judging import judged
-from rlhf_testbed.language_model import small_language
-from rlhf_testbed.overseeing import named_overseer, training_overseer
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.preference_model import (
+from rlhf_testbed.evaluation.evaluate import evaluate
+from rlhf_testbed.judging.episode import judge
+from rlhf_testbed.judging.learning import OverseerWorth
+from rlhf_testbed.judging.overseers import later_overseer, options_for, training_overseer
+from rlhf_testbed.judging.preference_model import (
     Comparison,
     accuracy,
     learn,
     raw_scorer,
     refuse_too_few,
 )
-from rlhf_testbed.run_directory import RunDirectory
-from rlhf_testbed.train import train
+from rlhf_testbed.policy.language import small_language
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import Checkpoints, ProxyAndGold
 from tasks.base import Dials, View
 from tasks.corridor import Corridor
 
 TASK = Corridor()
-ARGS = ["comparisons=48", "steps=6", "hidden_size=16", "layers=1", "assumes=0.75"]
+NAMES = ("score", "approval")
+ARGS = ["comparisons=48", "steps=6", "hidden_size=16", "layers=1", "prior=0.75"]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_a_text_is_read_once_and_its_score_rounded() -> None:
 
 def test_without_a_model_it_says_so() -> None:
     with pytest.raises(OverseerError, match="has no model to read with yet"):
-        judged(Learned(TASK, Sight(0.0)), TASK.scenarios(Dials(), 0, "train", 1)[0], "right")
+        judge(Learned(TASK, Sight(0.0)), TASK.scenarios(Dials(), 0, "train", 1)[0], "right")
 
 
 @given(
@@ -120,23 +122,23 @@ def test_calibration_keeps_the_order_and_takes_the_teachers_scale() -> None:
 
 def test_its_teacher_is_the_scripted_overseer_unless_told_otherwise() -> None:
     responses, views = _views()
-    plain = Scripted(TASK, Sight(0.0), assumes=0.5).judge_all(responses, views)
-    assert Learned(TASK, Sight(0.0), assumes=0.5).teacher.judge_all(responses, views) == plain
-    wrong = Learned(TASK, Sight(0.0), assumes=0.5, false_positives=0.5).teacher
+    plain = Scripted(TASK, Sight(0.0), prior=0.5).judge_all(responses, views)
+    assert Learned(TASK, Sight(0.0), prior=0.5).teacher.judge_all(responses, views) == plain
+    wrong = Learned(TASK, Sight(0.0), prior=0.5, false_positives=0.5).teacher
     assert wrong.judge_all(responses, views) != plain
 
 
 def _compared(*responses: str) -> list[Comparison]:
     """Comparisons of two responses each, judged by the scripted overseer, on one scenario."""
     scenario = TASK.scenarios(Dials(), 0, "train", 1)[0]
-    episodes = [judged(Scripted(TASK, Sight(0.0)), scenario, text) for text in responses]
+    episodes = [judge(Scripted(TASK, Sight(0.0)), scenario, text) for text in responses]
     return [Comparison(*pair) for pair in zip(episodes[::2], episodes[1::2], strict=True)]
 
 
 def test_too_little_to_learn_from_is_refused() -> None:
     scenario = TASK.scenarios(Dials(), 0, "train", 1)[0]
     scores = {
-        r: judged(Scripted(TASK, Sight(0.0)), scenario, r).verdict.score for r in TASK.responses
+        r: judge(Scripted(TASK, Sight(0.0)), scenario, r).verdict.score for r in TASK.responses
     }
     best = max(scores, key=lambda response: scores[response])
     nothing = [response for response in scores if scores[response] == 0][:2]
@@ -147,13 +149,13 @@ def test_too_little_to_learn_from_is_refused() -> None:
     refuse_too_few(_compared(best, nothing[0]) * 16)
     idle = small_language(TASK.responses, 0)
     with pytest.raises(UsageError, match="learned: train_scenarios = 1 is too few, as"):
-        learn(Learned(TASK, Sight(0.0)), idle, [scenario], 0, RunDirectory(Path("x")), print)
+        learn(Learned(TASK, Sight(0.0)), idle, [scenario], 0, Path("x"), print)
 
 
 def test_accuracy_by_hand() -> None:
     scenario = TASK.scenarios(Dials(), 0, "train", 1)[0]
     by_score = sorted(
-        TASK.responses, key=lambda r: judged(Scripted(TASK, Sight(0.0)), scenario, r).verdict.score
+        TASK.responses, key=lambda r: judge(Scripted(TASK, Sight(0.0)), scenario, r).verdict.score
     )
     worst, also_bad, best = by_score[0], by_score[1], by_score[-1]
     overseer = Learned(TASK, Sight(0.0))
@@ -179,40 +181,60 @@ def test_batches_and_padding_change_no_score(taught: RunDirectory) -> None:
 
 
 def test_a_run_keeps_its_model_and_says_what_it_is_worth(taught: RunDirectory) -> None:
-    found = json.loads(taught.overseer_file.read_text())
-    assert 16 <= found["comparisons"] <= 48
-    assert 0 <= found["ties"] < found["comparisons"]
-    assert 0 <= found["accuracy"] <= 1
-    assert 0 <= found["approval_agreement"] <= 1
-    assert found["scale"] > 0
+    found = taught.read(OverseerWorth)
+    assert found.overseer == "learned"
+    assert 16 <= found.comparisons <= 48
+    assert 0 <= found.ties < found.comparisons
+    assert 0 <= found.accuracy <= 1
+    assert 0 <= found.approval_agreement <= 1
+    assert found.scale > 0
+    assert found.seed == 1
     assert (taught.overseer / "model.safetensors").exists()
-    assert taught.settings()["overseer_args"] == ARGS
+    assert taught.settings().study.overseer_args == ARGS
 
 
 def test_the_ledger_holds_the_models_scores_and_evaluation_the_teachers(
     taught: RunDirectory,
 ) -> None:
-    run = parse_run(["--config", str(taught.config), "--output_dir", str(taught.path)])
+    run = taught.settings()
     mine = training_overseer(run)
     assert isinstance(mine, Learned)
     rows = ledger.read(taught.ledger)
+    assert len(rows) == 48
     for row in rows:
-        again = judged(mine, ledger.scenario_of(row), row["response"]).verdict
-        assert ledger.verdict_of(row) == again
+        assert row.verdict == judge(mine, row.scenario, row.response).verdict
     found = evaluate(taught)
-    fresh = ledger.read(taught.evaluation("full_knowledge") / "held_out.parquet")
-    teacher = named_overseer("scripted", run)
+    fresh = ledger.read(taught.generations("held_out"))
+    before = ledger.read(taught.generations("base"))
+    teacher = later_overseer("scripted", run, *options_for("scripted", run, None, None))
     assert isinstance(teacher, Scripted)
-    assert teacher.assumes == 0.75
-    verdicts = [judged(teacher, ledger.scenario_of(r), r["response"]).verdict for r in fresh]
-    assert found["teacher_score"] == pytest.approx(sum(v.score for v in verdicts) / len(fresh))
-    assert found["teacher_approval"] == sum(v.approved for v in verdicts) / len(fresh)
-    proxy = [judged(mine, ledger.scenario_of(r), r["response"]).verdict.score for r in fresh]
-    assert found["score"] == pytest.approx(sum(proxy) / len(fresh))
-    assert found["score"] != pytest.approx(found["teacher_score"])
-    filed = (taught.evaluation("full_knowledge") / "proxy_and_gold.json").read_text()
-    for point in json.loads(filed)["training"]["points"][1:]:
-        assert len({point["proxy"], point["teacher"], point["gold"]}) == 3
+    assert (teacher.prior, teacher.sight.knowledge) == (0.75, 0.0)
+    for base, episodes in (("", fresh), ("base_", before)):
+        verdicts = [judge(teacher, one.scenario, one.response).verdict for one in episodes]
+        score, approval = (found.figure(f"{base}{name}_by_teacher") for name in NAMES)
+        assert score == pytest.approx(sum(one.score for one in verdicts) / 32)
+        assert approval == sum(one.approved for one in verdicts) / 32
+    proxy = [judge(mine, one.scenario, one.response).verdict for one in fresh]
+    assert [one.verdict for one in fresh] == proxy
+    assert found.figure("score") == pytest.approx(sum(one.score for one in proxy) / 32)
+    assert found.figure("score") != pytest.approx(found.figure("score_by_teacher"))
+
+
+def test_proxy_teacher_and_gold_are_three_curves(taught: RunDirectory) -> None:
+    if not taught.evaluations:
+        evaluate(taught)
+    first, *points = taught.evaluated(ProxyAndGold).curves["ppo"].points
+    assert first.scores == {"proxy": 0, "gold": 0, "teacher": 0}
+    assert [point.at for point in points] == [1, 2, 3]
+    for point in points:
+        assert len({point.scores[name] for name in ("proxy", "teacher", "gold")}) == 3
+    # Before any selection, by exact expectation: the teacher's own figures beside the others.
+    checkpoints = taught.evaluated(Checkpoints).checkpoints
+    assert [one.update for one in checkpoints] == [0, 2, 3]
+    for one in checkpoints:
+        scores = {one.figure(name) for name in ("score", "score_by_teacher")}
+        assert len(scores) == 2
+        assert 0 <= one.figure("approval_by_teacher") <= 1
 
 
 def test_it_repeats_to_the_byte(taught: RunDirectory, tmp_path: Path) -> None:
@@ -224,13 +246,15 @@ def test_it_repeats_to_the_byte(taught: RunDirectory, tmp_path: Path) -> None:
         assert {f.name: f.read_bytes() for f in one.iterdir()} == {
             f.name: f.read_bytes() for f in other.iterdir()
         }
-    assert taught.overseer_file.read_bytes() == again.overseer_file.read_bytes()
+    worth = OverseerWorth.file
+    assert (taught.path / worth).read_bytes() == (again.path / worth).read_bytes()
 
 
 def test_another_run_has_no_learned_overseer(trained: Path, taught: RunDirectory) -> None:
     with pytest.raises(UsageError, match=r"no learned overseer here: overseer\.json is missing"):
         evaluate(RunDirectory(trained), "learned")
-    assert not (trained / "evaluation" / "learned").exists()
+    assert not (trained / "evaluation").exists()
+    assert not (trained / "fresh").exists()
 
 
 @pytest.mark.parametrize(

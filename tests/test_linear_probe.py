@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from rlhf_testbed import linear_probe as module
-from rlhf_testbed.arrays import Floats
-from rlhf_testbed.linear_probe import linear_probe, probe_lead
+from rlhf_testbed.evaluation import linear_probe as module
+from rlhf_testbed.evaluation.linear_probe import linear_probe, probe_lead
+from rlhf_testbed.shared.arrays import Floats
 
 EPISODES = 120
 

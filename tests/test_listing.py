@@ -6,7 +6,8 @@ import pytest
 
 from overseers import HELD_OUT, OVERSEERS
 from rlhf_testbed import cli
-from rlhf_testbed.listing import listing
+from rlhf_testbed.report.listing import listing
+from rlhf_testbed.settings.methods import METHODS, method_class
 from tasks import TASKS
 
 
@@ -24,6 +25,14 @@ def test_a_list_by_hand() -> None:
         "    coin        intended     reach the coin, on whichever side it lies"
     )
     assert lines[goals + 2] == "    right_end   unintended   reach the right end, coin or not"
+    methods = lines.index("Selection methods (--method NAME, or your own as module:Class)")
+    assert lines[methods + 1 : methods + 1 + len(METHODS)] == [
+        f"    {name.ljust(max(map(len, METHODS)))}   {method_class(name).summary}"
+        for name in METHODS
+    ]
+    assert lines[-1] == (
+        "Dials: κ knowledge, α randomised, δ diversity, ρ unintended_share; shares in [0, 1]"
+    )
 
 
 def test_the_command_names_everything(

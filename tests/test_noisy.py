@@ -1,4 +1,4 @@
-"""The noisy overseer: how often it errs, by how much, and alike on what looks alike."""
+"""The noisy overseer: how often it errs and by how much; on what looks alike it errs alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EPISODES = [
 
 
 def _judged(*args: float, seed: int = 0) -> list[tuple[Verdict, Verdict]]:
-    """What the scripted overseer says, and what the noisy one does."""
+    """The verdicts of the scripted overseer, each with that of the noisy one."""
     scripted = Scripted(TASK, Sight(0.0))
     noisy = Noisy(TASK, Sight(0.0), *args, noise_seed=seed)
     return [(scripted.judge(*shown), noisy.judge(*shown)) for shown in EPISODES]
@@ -86,7 +86,7 @@ def test_the_draw_is_even_and_heeds_all_that_is_shown() -> None:
         ({"false_positives": 1.1}, r"false_positives = 1\.1 is not in \[0, 1\]"),
         ({"false_negatives": -1}, r"false_negatives = -1 is not in \[0, 1\]"),
         ({"misjudged": math.inf}, "misjudged = inf is not 0 or more"),
-        ({"assumes": 2}, r"assumes = 2 is not in \[0, 1\]"),
+        ({"prior": 2}, r"prior = 2 is not in \[0, 1\]"),
     ],
 )
 def test_what_is_out_of_range_is_named(args: dict[str, float], says: str) -> None:

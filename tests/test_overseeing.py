@@ -9,22 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from conftest import SMALL
 from overseers import OVERSEERS
 from overseers.base import Overseer, OverseerError, Sight, TrainingOverseer, made, oversee
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
-from rlhf_testbed import ledger
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.evaluate import evaluate
-from rlhf_testbed.judging import Judge, judged
-from rlhf_testbed.language_model import small_language
-from rlhf_testbed.overseeing import make_overseer, named_overseer, options_of, training_overseer
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.run_directory import RunDirectory
-from rlhf_testbed.train import train
+from rlhf_testbed.evaluation.evaluate import evaluate
+from rlhf_testbed.judging.episode import judge, judge_all
+from rlhf_testbed.judging.overseers import later_overseer, options_for, training_overseer
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.overseers import make_overseer, options_of
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.run_directory import RunDirectory
 from tasks.base import Dials, Outcome, Scenario, TaskError, Verdict, View
 from tasks.corridor import Corridor
 
@@ -65,19 +64,22 @@ def test_options_are_numbers_and_texts_of_the_constructor(monkeypatch: pytest.Mo
 
 
 def test_a_run_has_its_options_and_lends_them_to_evaluation() -> None:
-    run = parse_run(["--arm", "both", "--overseer_args", "assumes=0.25"])
+    run = parse_run(["--arm", "both", "--overseer_args", "prior=0.25"])
     mine = training_overseer(run)
     assert isinstance(mine, Scripted)
-    assert (mine.assumes, mine.sight.knowledge) == (0.25, 0.0)
-    same = named_overseer("scripted", run)
-    assert isinstance(same, Scripted)
-    assert same.assumes == 0.25
-    other = named_overseer("scripted", run, 0.5, ["assumes=1"])
+    assert (mine.prior, mine.sight.knowledge) == (0.25, 0.0)
+    assert options_for("scripted", run, None, None) == (0.0, ["prior=0.25"])
+    assert options_for("scripted", run, 0.5, ["prior=1"]) == (0.5, ["prior=1"])
+    assert options_for("scripted", run, None, []) == (0.0, [])
+    assert options_for("full_knowledge", run, None, None) == (None, [])
+    other = later_overseer("scripted", run, 0.5, ["prior=1"])
     assert isinstance(other, Scripted)
-    assert (other.assumes, other.sight.knowledge) == (1.0, 0.5)
-    assert isinstance(named_overseer("full_knowledge", run), FullKnowledge)
-    with pytest.raises(UsageError, match=r"full_knowledge has no option 'assumes' .options: none"):
-        named_overseer("full_knowledge", run, entries=["assumes=1"])
+    assert (other.prior, other.sight.knowledge) == (1.0, 0.5)
+    assert isinstance(later_overseer("full_knowledge", run, None, []), FullKnowledge)
+    with pytest.raises(UsageError, match=r"full_knowledge has no option 'prior' .options: none"):
+        later_overseer("full_knowledge", run, None, ["prior=1"])
+    with pytest.raises(UsageError, match=r"--knowledge: full_knowledge sees everything"):
+        options_for("full_knowledge", run, 0.5, None)
 
 
 class Odd(TrainingOverseer):
@@ -172,7 +174,7 @@ def test_reading_what_is_out_of_sight_is_named() -> None:
 class Prying(Corridor):
     """Its standard reads what the view does not show."""
 
-    def appraise(self, response: str, view: View, assumes: float = 1.0) -> Verdict:
+    def appraise(self, response: str, view: View, prior: float = 1.0) -> Verdict:
         return Verdict(1.0, True, str([view.facts[name] for name in view.unseen]))
 
 
@@ -188,11 +190,11 @@ def test_a_task_at_fault_is_named() -> None:
     with pytest.raises(OverseerError, match=r"OutOfSight: .* \(task Prying, test_overseeing\.py"):
         oversee(Scripted(Prying(), Sight(0.0)), scenario, "", Outcome({}))
     with pytest.raises(TaskError, match="task Vague: outcome must give an Outcome, not None"):
-        judged(Scripted(Vague(), Sight(0.0)), scenario, "")
+        judge(Scripted(Vague(), Sight(0.0)), scenario, "")
     vague = Vague()
     vague.facts = {"cells": {1}}
     with pytest.raises(TaskError, match=r"outcome: facts must be texts, .* 'cells' is \{1\}"):
-        judged(Scripted(vague, Sight(0.0)), scenario, "")
+        judge(Scripted(vague, Sight(0.0)), scenario, "")
 
 
 class Moody(Odd):
@@ -205,13 +207,9 @@ class Moody(Odd):
 
 def test_another_verdict_on_the_same_view_is_refused() -> None:
     said = r"overseer Moody must judge the same view alike, and gave 0 \(not .*, then 1 \(app"
-    scenario = _dark()
-    language = small_language([scenario.prompt, *Corridor().responses], 0)
-    judge = Judge(language, Corridor(), Moody(Corridor(), Sight(0.0)), [scenario])
-    prompts = torch.tensor([language.prompt_ids(scenario.prompt)] * 2)
-    written = torch.tensor([language.response_ids(Corridor().responses[0])] * 2)
+    task, scenario = Corridor(), _dark()
     with pytest.raises(OverseerError, match=said):
-        judge(prompts, written)
+        judge_all(Moody(task, Sight(0.0)), [scenario] * 2, [task.responses[0]] * 2)
 
 
 class Mute(Odd):
@@ -238,7 +236,7 @@ def test_the_ledger_up_to_the_fault_is_kept(
     with pytest.raises(UsageError, match=r"run: training stopped: overseer Odd must give a finite"):
         train(run, lambda step: None)
     directory = RunDirectory(tmp_path / "run")
-    assert [row["update"] for row in ledger.read(directory.ledger)] == [1] * 16 + [2] * 16
+    assert [row.update for row in ledger.read(directory.ledger)] == [1] * 16 + [2] * 16
     assert not directory.finished
 
 
@@ -247,7 +245,7 @@ def test_a_fault_in_evaluation_is_one_line(trained: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Odd, "result", staticmethod(_raise))
     with pytest.raises(UsageError, match="evaluation stopped: overseer Odd failed to judge"):
         evaluate(RunDirectory(trained), "odd")
-    assert not (trained / "evaluation" / "odd").exists()
+    assert not list(trained.glob("evaluation/odd*"))
 
 
 def test_judging_one_by_one_is_judging_all_at_once() -> None:

@@ -1,9 +1,10 @@
-"""The contract of every overseer on every task: a verdict depends on the view, and on no more."""
+"""The contract of every overseer on every task: a verdict depends on the view and nothing else."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,10 @@ from overseers.scripted import Scripted
 from rlhf_testbed.contract import OVERSEER_RULES
 from rlhf_testbed.contract.judges import Candidate
 from rlhf_testbed.contract.rules import OPEN, tried
-from rlhf_testbed.plugins import overseer_class
+from rlhf_testbed.selection.loop import select_all
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.settings.plugins import overseer_class
+from rlhf_testbed.shared.errors import UsageError
 from tasks import TASKS
 from tasks.base import Outcome, Scenario, Task
 
@@ -95,7 +99,7 @@ def test_verdicts_are_the_same_one_by_one_and_in_any_order(name: str, index: int
 
 
 def test_every_kind_says_what_it_is() -> None:
-    """Without torch: a list of overseers is there at once."""
+    """The summaries need no torch, so that a list of overseers is there at once."""
     program = (
         "import sys, overseers\n"
         "kinds = {**overseers.OVERSEERS, **overseers.HELD_OUT}\n"
@@ -133,13 +137,17 @@ def test_held_out_overseers_are_another_type() -> None:
 
 
 def test_a_held_out_overseer_is_refused_for_training() -> None:
-    from rlhf_testbed.judging import Judge
-    from rlhf_testbed.language_model import small_language
-
-    task = TASKS["corridor"]()
-    held_out: Overseer = FullKnowledge(task)
-    with pytest.raises(TypeError, match="FullKnowledge is held out"):
-        Judge(small_language(["a"], 0), task, held_out, [])  # type: ignore[arg-type]
+    """By the loop, before anything is sampled, and by name before there is a run."""
+    held_out: Overseer = FullKnowledge(TASKS["corridor"]())
+    nothing: Any = None
+    with pytest.raises(
+        TypeError, match="FullKnowledge is held out: it can't take part in training"
+    ):
+        select_all(nothing, held_out, nothing, nothing)  # type: ignore[arg-type]
+    with pytest.raises(
+        UsageError, match="overseer = full_knowledge is held out: it only evaluates"
+    ):
+        parse_run(["--overseer", "full_knowledge"])
 
 
 def test_knowledge_is_a_share() -> None:
@@ -148,12 +156,12 @@ def test_knowledge_is_a_share() -> None:
 
 
 def test_a_prior_is_a_share() -> None:
-    with pytest.raises(ValueError, match=r"assumes = 2 is not in \[0, 1\]"):
-        Scripted(TASKS["corridor"](), Sight(0), assumes=2)
+    with pytest.raises(ValueError, match=r"prior = 2 is not in \[0, 1\]"):
+        Scripted(TASKS["corridor"](), Sight(0), prior=2)
 
 
 def test_a_prior_is_of_no_account_where_everything_is_seen(task: Task) -> None:
-    trusting, wary = Scripted(task, Sight(1.0)), Scripted(task, Sight(1.0), assumes=0.0)
+    trusting, wary = Scripted(task, Sight(1.0)), Scripted(task, Sight(1.0), prior=0.0)
     for scenario in task.scenarios(OPEN, 0, "train", 10):
         for response in task.responses[::5]:
             outcome = task.outcome(scenario, response)

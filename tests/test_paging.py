@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from rlhf_testbed.cli import main
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.reading import Filter, found, in_order
 from rlhf_testbed.report.generations import print_generations
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store.generations import Filter, found, in_order
 from scripted_runs import write_run
 
 EVIL = "\x1b[2J\u202eright\x07"
@@ -35,8 +35,8 @@ def test_every_filter_lets_in_what_it_names(run: Path) -> None:
         shown = list(found(run, Filter(trait=trait)))
         assert 0 < len(shown) < 32
         assert all(one.traits[trait] for one in shown)
-    name = every[5].row["scenario"]
-    assert {one.row["scenario"] for one in found(run, Filter(scenario=name))} == {name}
+    name = every[5].row.scenario_id
+    assert {one.row.scenario_id for one in found(run, Filter(scenario=name))} == {name}
     assert len(list(found(run, Filter(text="RIGHT")))) == len(
         list(found(run, Filter(text="right")))
     )
@@ -68,8 +68,19 @@ def test_what_is_not_a_number_comes_last(run: Path) -> None:
 
 def test_stages_are_kept_apart(run: Path) -> None:
     after, before = (list(found(run, Filter(), stage)) for stage in ("held_out", "base"))
-    assert [one.row["scenario"] for one in after] == [one.row["scenario"] for one in before]
+    assert [one.row.scenario_id for one in after] == [one.row.scenario_id for one in before]
     assert {one.stage for one in after} == {"held_out"}
+
+
+def test_full_knowledge_that_was_asked_anew_is_said_to_be(run: Path, tmp_path: Path) -> None:
+    write_run(tmp_path / "run", updates=1, episodes=2, measured=False)
+    for folder, said in ((run, 0), (tmp_path / "run", 2)):
+        out = io.StringIO()
+        shown = list(found(folder, Filter()))[:2]
+        print_generations(shown, Console(file=out, width=300))
+        lines = [line for line in out.getvalue().splitlines() if line.startswith("full knowledge")]
+        assert len(lines) == 2
+        assert sum(line.rstrip().endswith("(asked anew: not evaluated)") for line in lines) == said
 
 
 def test_control_characters_do_not_reach_the_terminal(run: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from chromium import CHROMIUM
-from rlhf_testbed.errors import UsageError
 from rlhf_testbed.report import figures, pictures
 from rlhf_testbed.report.pictures import SHARPNESS, WIDTH, take_pictures, telling
+from rlhf_testbed.shared.errors import UsageError
 from scripted_runs import write_experiment, write_results
 
 
@@ -49,7 +49,7 @@ def test_three_pictures_as_sharp_as_a_readme_needs(
 
 def test_what_is_shown_was_approved_though_unwanted_late_in_both(experiment: Path) -> None:
     shown = telling(experiment)
-    assert (shown.arm, shown.row["update"]) == ("both", 4)
+    assert (shown.arm, shown.row.update) == ("both", 4)
     assert shown.verdict.approved
     assert shown.unwanted
 

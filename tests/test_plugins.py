@@ -11,22 +11,26 @@ import pytest
 from conftest import SMALL
 from overseers.full_knowledge import FullKnowledge
 from overseers.scripted import Scripted
-from rlhf_testbed import ledger
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.evaluate import evaluate
-from rlhf_testbed.experiment import plan_gates
-from rlhf_testbed.overseeing import named_overseer
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.plugins import overseer_class, task_class, task_named, training_class
-from rlhf_testbed.reading import Filter, generations
-from rlhf_testbed.run_directory import RunDirectory
-from rlhf_testbed.train import train
+from rlhf_testbed.evaluation.evaluate import evaluate
+from rlhf_testbed.experiment.plan import plan_gates
+from rlhf_testbed.judging.overseers import later_overseer
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.methods import method_class
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.settings.plugins import overseer_class, task_class, task_named, training_class
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.generations import Filter, generations
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import JudgedBy
 from tasks.corridor import Corridor
 from test_words import ROOT
 
 OWN = """
 from overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer
 from overseers.scripted import Scripted
+from rlhf_testbed.selection.best_of_n import BestOfN
+from rlhf_testbed.selection.method import Method
 from tasks.base import Task, Verdict
 from tasks.corridor import Corridor
 
@@ -60,6 +64,12 @@ class Neither(Overseer):
     summary = "of no kind"
     def judge(self, response, view):
         return Verdict(1.0, True, "fine")
+
+class Best(BestOfN):
+    summary = "somebody's own method"
+
+class Hollow(Method):
+    summary = "does nothing yet"
 
 class Tiring(Corridor):
     tried = 0
@@ -126,8 +136,8 @@ def test_names_of_the_tables_and_dotted_paths_are_found(own: Path) -> None:
         ("outside.things:Guard", "is no subclass of tasks.base.Task"),
         (
             "outside.things:Unfinished",
-            "lacks concealed_trait, open_trait, arms, appraise, demonstrations, goals, organisms, "
-            "outcome, scenarios, traits",
+            "lacks concealed_trait, open_trait, arms, appraise, demonstrations, goals, outcome, "
+            "scenarios, scripted_policies, traits",
         ),
         (
             "outside.things:Demanding",
@@ -160,6 +170,20 @@ def test_what_is_wrong_with_a_training_overseer_is_one_line(
     assert said in str(caught.value)
 
 
+def test_a_method_by_dotted_path_has_its_own_settings(own: Path) -> None:
+    run = parse_run(["--method", "outside.things:Best", "--completions", "8"])
+    assert (run.method.completions, run.flat()["method"]) == (8, "outside.things:Best")
+    assert method_class("outside.things:Best").summary == "somebody's own method"
+    with pytest.raises(
+        UsageError, match=r"method outside.things:Hollow: lacks settings, .*fitness, "
+    ):
+        parse_run(["--method", "outside.things:Hollow"])
+    with pytest.raises(UsageError, match=r"module outside\.things has no Bst"):
+        parse_run(["--method", "outside.things:Bst"])
+    with pytest.raises(UsageError, match=r"method outside\.things:NUMBER: lacks summary, settings"):
+        parse_run(["--method", "outside.things:NUMBER"])
+
+
 def test_a_run_keeps_the_dotted_paths(own: Path) -> None:
     given = ["--task", "outside.things:Walkway", "--overseer", "outside.things:Guard"]
     run = parse_run([*given, "--arm", "both", "--seed", "3"])
@@ -168,11 +192,11 @@ def test_a_run_keeps_the_dotted_paths(own: Path) -> None:
     assert run.flat()["task"] == "outside.things:Walkway"
     assert run.flat()["overseer"] == "outside.things:Guard"
     assert plan_gates(given[1], "0").folder == Path("runs/gates-outside.things-Walkway")
-    folder = RunDirectory(Path("x")).evaluation("outside.things:Knowing")
+    folder = RunDirectory(Path("x")).evaluation(JudgedBy(overseer="outside.things:Knowing"))
     assert folder == Path("x/evaluation/outside.things-Knowing")
-    assert type(named_overseer("outside.things:Guard", run, 0.5)).__name__ == "Guard"
+    assert type(later_overseer("outside.things:Guard", run, 0.5, [])).__name__ == "Guard"
     with pytest.raises(UsageError, match="command line: overseer 'Guard' is unknown"):
-        named_overseer("Guard", run)
+        later_overseer("Guard", run, None, [])
 
 
 def test_a_run_with_both_is_trained_evaluated_and_read(own: Path) -> None:
@@ -189,7 +213,7 @@ def test_a_task_that_raises_is_named_and_the_ledger_up_to_then_is_kept(own: Path
     line = r"task Tiring: outcome: KeyError: 'tired' \(things.py, line \d+\)"
     with pytest.raises(UsageError, match=f"^{line}$"):
         train(run, lambda step: None)
-    assert [row["update"] for row in ledger.read(own / "run/ledger")] == [1] * 16 + [2] * 16
+    assert [row.update for row in ledger.read(own / "run/ledger")] == [1] * 16 + [2] * 16
 
 
 @pytest.mark.parametrize("method", ["scenarios", "demonstrations"])
@@ -207,7 +231,7 @@ def test_the_installed_command_looks_in_the_current_folder(own: Path) -> None:
     script.parent.mkdir()
     script.write_text(f"import sys; sys.path.insert(1, {str(ROOT)!r})\n")
     with script.open("a") as file:
-        file.write("from rlhf_testbed.plugins import task_named\n")
+        file.write("from rlhf_testbed.settings.plugins import task_named\n")
         file.write("print(task_named('outside.things:Walkway').name)\n")
     found = subprocess.run(
         [sys.executable, str(script)], cwd=own, capture_output=True, text=True, check=True

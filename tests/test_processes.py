@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL
-from rlhf_testbed import ledger
-from rlhf_testbed.run_directory import RunDirectory
+from rlhf_testbed.judging.learning import OverseerWorth
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.run_directory import RunDirectory
 from test_words import ROOT
 
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -19,7 +20,7 @@ LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"
 
 @pytest.mark.timeout(600)
 def test_two_processes_train_one_policy_by_a_learned_overseer(tmp_path: Path) -> None:
-    """Base population and learned overseer are made by the first process alone: in a new cache."""
+    """Base policy and learned overseer are made by the first process alone: in a new cache."""
     learned = ["--overseer", "learned", "--overseer_args", "comparisons=32", "steps=10"]
     few = ["--use_cpu", "true", "--total_episodes", "64"]
     job = ["-m", "rlhf_testbed.train", *SMALL, *few, *learned, "--arm", "both"]
@@ -34,8 +35,8 @@ def test_two_processes_train_one_policy_by_a_learned_overseer(tmp_path: Path) ->
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("done. Next: rlhf-testbed evaluate") == 1
     run = RunDirectory.open(tmp_path / "run")
-    assert run.summary()["updates"] == 2
+    assert run.summary().updates == 2
     rows = ledger.read(run.ledger)
-    assert [row["episode"] for row in rows] == [*range(32)] * 2
-    assert len({row["scenario"] for row in rows[:32]}) == 32
-    assert run.overseer_file.is_file()
+    assert [row.episode for row in rows] == [*range(32)] * 2
+    assert len({row.scenario_id for row in rows[:32]}) == 32
+    assert run.read(OverseerWorth).comparisons > 0

@@ -1,9 +1,10 @@
-"""What holds for the project as a whole: config headers, light commands, imports, paths."""
+"""What holds for the project as a whole: configs, light commands, imports, README's tree, paths."""
 
 from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,34 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
+import typer
 
+from rlhf_testbed import cli
+from rlhf_testbed.settings.parsing import parse_run
+from scripted_runs import write_run
 from test_words import ROOT, project_files
 
 CONFIGS = sorted((ROOT / "configs").rglob("*.y*ml"))
+EXPERIMENTS = sorted((ROOT / "configs").glob("*.yaml"))
 HEAVY = ("torch", "transformers", "trl")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PACKAGES = ("tasks", "overseers", "rlhf_testbed")
+LIGHT = (
+    "rlhf_testbed.settings.parsing",
+    "rlhf_testbed.settings.methods",
+    "rlhf_testbed.judging.episode",
+    "rlhf_testbed.contract",
+    "rlhf_testbed.engine.local",
+    "rlhf_testbed.store.generations",
+    "rlhf_testbed.store.base_kept",
+    "rlhf_testbed.evaluation.definitions",
+    "rlhf_testbed.experiment.over_seeds",
+    "rlhf_testbed.report.page",
+    "rlhf_testbed.report.metrics",
+    "rlhf_testbed.selection.ppo",
+    "rlhf_testbed.selection.best_of_n",
+)
+"""Modules that are imported before anything is trained or measured."""
 MACHINE_PATH = re.compile(rb"(?<![\w.:/~$})-])/(?:work|home|root|Users)/")
 
 
@@ -32,6 +56,7 @@ def header_faults(text: str) -> list[str]:
             re.match(r"#   +(\S+=\S+ )*(\S*/)?(rlhf-testbed|accelerate launch) \S", line)
             for line in commands
         ),
+        "its device (CPU or GPU)": re.search(r"\b[CG]PUs?\b|\bcores?\b", prose),
         "its time (minutes or seconds, or that it was not run)": re.search(
             r"\b(minutes?|seconds|not run)\b", prose
         ),
@@ -61,20 +86,35 @@ def test_a_config_says_what_it_is_how_to_run_it_and_how_long_it_takes(path: Path
 
 def test_configs_are_found_and_a_poor_header_is_caught() -> None:
     assert ROOT / "configs/accelerate/cpu.yaml" in CONFIGS
-    assert len(header_faults("task: corridor\n")) == 3
+    assert len(header_faults("task: corridor\n")) == 4
     command = "#   rlhf-testbed experiment configs/x.yaml"
     assert not header_faults(f"# One arm.\n#\n{command}\n#\n# Two minutes on two cores.\ntask: x\n")
-    assert header_faults(f"{command}\n# minutes\n") == [
+    assert header_faults(f"{command}\n# minutes on a CPU\n") == [
         "the header lacks a sentence, from a capital to a full stop"
     ]
-    assert len(header_faults("# One arm, in the second run of x.\n")) == 2
+    assert len(header_faults("# One arm, in the second run of x.\n")) == 3
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["inspect", "--help"], ["list"], ["check", "scripted"]], ids=" ".join
-)
-def test_light_commands_import_no_torch(arguments: list[str]) -> None:
-    program = f"""
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_a_config_is_a_run_and_its_header_runs_it(path: Path) -> None:
+    """Every setting is known and in range, and the first command names the file itself."""
+    name = str(path.relative_to(ROOT))
+    assert parse_run(["--config", str(path)]).study.task in path.stem
+    command = re.search(r"^#   (.*)$", path.read_text(encoding="utf-8"), re.M)
+    assert command
+    assert command[1] == f"rlhf-testbed experiment {name}"
+
+
+def ended(program: str) -> str:
+    """What a program prints, in a process of its own, or why it failed."""
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return found.stdout + found.stderr
+
+
+def of_command(heavy: tuple[str, ...], *arguments: str) -> str:
+    """A program that runs one command, and tells which of the heavy modules that imported."""
+    return f"""
 import sys
 from rlhf_testbed import cli
 sys.argv = ["rlhf-testbed", *{arguments!r}]
@@ -82,28 +122,55 @@ try:
     cli.main()
 except SystemExit as stop:
     assert not stop.code, f"exit {{stop.code}}"
-loaded = sorted({{*{HEAVY!r}}} & {{*sys.modules}})
-assert not loaded, f"imported {{', '.join(loaded)}}"
+print("imported:", *sorted({{*{heavy!r}}} & {{*sys.modules}}))
 """
-    command = [sys.executable, "-c", program]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.strip(), "printed nothing"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["inspect", "--help"], ["list"], ["check", "scripted"]], ids=" ".join
+)
+def test_light_commands_import_no_torch(arguments: list[str]) -> None:
+    *printed, loaded = ended(of_command(HEAVY, *arguments)).splitlines()
+    assert loaded == "imported:"
+    assert "".join(printed).strip(), "printed nothing"
+
+
+def test_reading_generations_imports_no_torch(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", updates=1)
+    words = ("inspect", str(tmp_path / "run"), "--limit", "1")
+    *printed, loaded = ended(of_command(("torch", "trl"), *words)).splitlines()
+    assert loaded == "imported:"
+    assert "full knowledge" in "".join(printed)
+
+
+def test_light_modules_import_no_torch() -> None:
+    """All in one process, each told with what was imported until then."""
+    told = f"""
+import importlib, sys
+for module in {LIGHT!r}:
+    importlib.import_module(module)
+    print(module, *sorted({{"torch", "trl", "peft"}} & {{*sys.modules}}))
+"""
+    assert ended(told).splitlines() == list(LIGHT)
+
+
+def test_a_heavy_import_is_caught() -> None:
+    assert ended("import torch\n" + of_command(HEAVY, "--help")).endswith("imported: torch\n")
 
 
 def test_one_module_only_imports_trls_experimental_part() -> None:
     importers = {
         str(path.relative_to(ROOT))
-        for package in ("tasks", "overseers", "rlhf_testbed")
+        for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
         if any(under(name, "trl.experimental") for name in imported_modules(path))
     }
-    assert importers == {"rlhf_testbed/ppo.py"}
+    assert importers == {"rlhf_testbed/selection/ppo_trainer.py"}
 
 
 def test_measures_import_nothing_of_the_project_but_arrays() -> None:
     measures = sorted((ROOT / "rlhf_testbed/measures").rglob("*.py"))
-    own = ("rlhf_testbed.arrays", "rlhf_testbed.measures")
+    own = ("rlhf_testbed.shared.arrays", "rlhf_testbed.measures")
     strays = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in measures
@@ -113,6 +180,80 @@ def test_measures_import_nothing_of_the_project_but_arrays() -> None:
     ]
     assert measures
     assert not strays
+
+
+def tree() -> dict[str, str]:
+    """The places that README's tree names, with what it says of each."""
+    (block,) = re.findall(r"^## Where things are\n\n```\n(.*?)^```$", README, re.M | re.S)
+    found: dict[str, str] = {}
+    for line in block.splitlines():
+        place, purpose = line.split(maxsplit=1)
+        found[f"rlhf_testbed/{place}" if line.startswith("  ") else place] = purpose
+    return found
+
+
+def uncovered(places: set[str], files: list[str]) -> list[str]:
+    """The files that no line of the tree stands for: a room's line, or one of its own.
+
+    What a package needs to be one belongs to the package.
+    """
+    rooms = {place for place in places if place.endswith("/")} - {"rlhf_testbed/"}
+    own = {
+        "README.md",
+        "LICENSE",
+        ".gitignore",
+        "rlhf_testbed/__init__.py",
+        "rlhf_testbed/py.typed",
+    }
+    return [
+        name
+        for name in files
+        if name not in places | own and not any(name.startswith(room) for room in rooms)
+    ]
+
+
+def test_readmes_tree_names_every_room_and_leaves_no_file_out() -> None:
+    files = [str(path.relative_to(ROOT)) for path in project_files()]
+    assert "rlhf_testbed/measures/onset.py" in files
+    assert uncovered(set(tree()), files) == []
+
+
+def test_readmes_tree_names_nothing_that_is_not_there_and_gives_each_a_purpose() -> None:
+    assert [place for place in tree() if not (ROOT / place).exists()] == []
+    purposes = list(tree().values())
+    assert len(set(purposes)) == len(purposes)
+    rooms = {f"rlhf_testbed/{path.parent.name}/" for path in (ROOT / "rlhf_testbed").glob("*/*.py")}
+    assert len(rooms) > 10
+    assert rooms <= tree().keys()
+
+
+def test_a_file_that_the_tree_leaves_out_is_caught() -> None:
+    places = {"tasks/", "rlhf_testbed/", "rlhf_testbed/store/", "rlhf_testbed/cli.py"}
+    files = ["tasks/a.py", "rlhf_testbed/store/b.py", "rlhf_testbed/new.py", "x.toml"]
+    assert uncovered(places, files) == ["rlhf_testbed/new.py", "x.toml"]
+
+
+def commands(text: str) -> list[list[str]]:
+    """The commands of a page's blocks, as words; a line may go on in the next, or hold two."""
+    lines = text.replace("\\\n", " ").splitlines()
+    parts = [part.strip() for line in lines for part in line.split("&&")]
+    return [
+        shlex.split(part) for part in parts if part.startswith(("rlhf-testbed ", "accelerate "))
+    ]
+
+
+def test_every_command_of_the_readme_is_one() -> None:
+    """Subcommands and options exist, and every training run can be parsed."""
+    known = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    trained = []
+    for words in commands(README):
+        if words[0] == "rlhf-testbed":
+            options = {name for one in known[words[1]].params for name in one.opts}
+            assert {word for word in words[2:] if word.startswith("--")} <= options, words
+        elif not any("my_pkg" in word for word in words):
+            assert words[1:4] == ["launch", "-m", "rlhf_testbed.train"]
+            trained.append(parse_run(words[4:]).selection.method)
+    assert set(trained) == {"ppo", "best_of_n"}
 
 
 def test_no_file_names_a_path_of_one_machine() -> None:
@@ -128,7 +269,7 @@ def test_no_file_names_a_path_of_one_machine() -> None:
 
 def test_the_command_of_this_process_can_be_typed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the machine's path to the program, and quoted."""
-    from rlhf_testbed.run_directory import this_command
+    from rlhf_testbed.store.provenance import this_command
 
     words = ["/opt/venv/bin/rlhf-testbed", "report", "runs/both knowledge=0.5/seed-0"]
     monkeypatch.setattr(sys, "argv", words)

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.experiment import plan, plan_gates
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.readiness import refuse_odd_demonstrations, refuse_unfit
-from rlhf_testbed.train import train
-from tasks.base import Demonstration, Dials, Organism, Scenario, Split
+from rlhf_testbed.contract.readiness import refuse_unfit
+from rlhf_testbed.experiment.plan import plan, plan_gates
+from rlhf_testbed.policy.base_policy import recipe
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.errors import UsageError
+from tasks.base import Demonstration, Dials, Scenario, ScriptedPolicy, Split
 from tasks.corridor import Corridor
 
 
-class NoProbes(Corridor):
+class NothingOffDistribution(Corridor):
     def scenarios(self, dials: Dials, seed: int, split: Split, count: int) -> tuple[Scenario, ...]:
-        return () if split == "probes" else super().scenarios(dials, seed, split, count)
+        return () if split == "off_distribution" else super().scenarios(dials, seed, split, count)
 
 
 class Numbered(Corridor):
@@ -30,8 +31,8 @@ class Numbered(Corridor):
 
 class Leaderless(Corridor):
     @property
-    def organisms(self) -> tuple[Organism, ...]:
-        return tuple(each for each in super().organisms if each.role != "golden")
+    def scripted_policies(self) -> tuple[ScriptedPolicy, ...]:
+        return tuple(each for each in super().scripted_policies if each.role != "reference")
 
 
 class Tongueless(Corridor):
@@ -40,14 +41,14 @@ class Tongueless(Corridor):
 
 REFUSED = {
     "test_contract:Repetitive": "scenarios: train: 1 of 64 prompts repeat another",
-    "test_readiness:NoProbes": "scenarios: probes: asked for 8, 0 came",
+    "test_readiness:NothingOffDistribution": "scenarios: off_distribution: asked for 8, 0 came",
     "test_readiness:Numbered": "prompt and id must be texts",
     "test_contract:Ghostly": "scenarios: concealable, and no fact: ghost",
-    "test_readiness:Tongueless": "the response space is finite and unique: 0 responses (2 to 1000)",
+    "test_readiness:Tongueless": "the response space is finite and unique: 0 responses (at least 2)",
     "test_contract:BeyondOne": "goals are utilities, and one is intended: the utility of 'right_en",
-    "test_contract:Inseparable": "goals come apart on probes: 'left",
-    "test_readiness:Leaderless": "every motive has an organism: 0 organisms are golden, not one",
-    "test_contract:Improbable": "organisms are distributions: careful coin-seeker: probabilities",
+    "test_contract:Inseparable": "goals come apart off distribution: 'left",
+    "test_readiness:Leaderless": "every motive has a scripted policy: 0 ",
+    "test_contract:Improbable": "scripted policies are distributions: careful coin-seeker: ",
 }
 
 
@@ -63,19 +64,47 @@ def test_a_task_that_lacks_what_a_run_needs_is_named_with_the_rule(name: str) ->
     assert "\n" not in said
 
 
+class Talkative(Corridor):
+    """Corridor with words for each response that change nothing."""
+
+    responses = tuple(f"{text}{' so' * more}" for text in Corridor().responses for more in range(8))
+
+
+def test_a_space_too_large_to_score_whole_needs_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "test_readiness:Talkative"
+    with pytest.raises(UsageError, match="1296 responses are too many to score whole"):
+        refuse_unfit(parse_run([*SMALL, "--task", name]))
+    refuse_unfit(parse_run([*SMALL, "--task", name, "--response_samples", "4"]))
+
+
 def test_it_is_refused_before_there_is_a_run_or_an_experiment(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run = parse_run([*SMALL, "--task", "test_readiness:NoProbes", "--output_dir", str(out)])
+    run = parse_run(
+        [*SMALL, "--task", "test_readiness:NothingOffDistribution", "--output_dir", str(out)]
+    )
     config = tmp_path / "x.yaml"
-    config.write_text("task: test_readiness:NoProbes\n")
+    config.write_text("task: test_readiness:NothingOffDistribution\n")
     for attempt in (
         lambda: train(run, lambda step: None),
         lambda: plan(str(config)),
-        lambda: plan_gates("test_readiness:NoProbes", "0"),
+        lambda: plan_gates("test_readiness:NothingOffDistribution", "0"),
     ):
-        with pytest.raises(UsageError, match=r"^task test_readiness:NoProbes breaks a rule: scen"):
+        with pytest.raises(
+            UsageError, match=r"^task test_readiness:NothingOffDistribution breaks a rule: scen"
+        ):
             attempt()
     assert not out.exists()
+
+
+class Teaching(Corridor):
+    """Shows whatever `shown` holds."""
+
+    shown: object = None
+
+    def demonstrations(
+        self, unintended_share: float, seed: int, count: int
+    ) -> tuple[Demonstration, ...]:
+        return self.shown  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +116,13 @@ def test_it_is_refused_before_there_is_a_run_or_an_experiment(tmp_path: Path) ->
         ([1, 2], "demonstrations: are no pairs of prompt and response"),
     ],
 )
-def test_odd_demonstrations_are_named(given: list[Demonstration], says: str) -> None:
-    with pytest.raises(UsageError, match=f"^task x breaks a rule: .*{says}"):
-        refuse_odd_demonstrations("x", given, 2)
-    refuse_odd_demonstrations("x", [Demonstration("a", "b")], 1)
+def test_odd_demonstrations_are_named(
+    given: object, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "test_readiness:Teaching"
+    run = parse_run(["--task", name, "--demonstrations", "2"])
+    monkeypatch.setattr(Teaching, "shown", given)
+    with pytest.raises(UsageError, match=f"^task {name} breaks a rule: .*{says}"):
+        recipe(run)
+    monkeypatch.setattr(Teaching, "shown", [Demonstration("a", "b"), Demonstration("a", "c")])
+    assert len(recipe(run).demonstrations) == 2

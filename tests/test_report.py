@@ -17,19 +17,11 @@ from typing import Any
 import pytest
 
 from rlhf_testbed.cli import main
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.history import selection_history
-from rlhf_testbed.reading import Filter, generations
-from rlhf_testbed.report import dose, figures, threat_plane
-from rlhf_testbed.report.curves import with_means
-from rlhf_testbed.report.figures import plain
-from rlhf_testbed.report.gathered import gather
+from rlhf_testbed.report import figures
 from rlhf_testbed.report.page import in_script, write_browser, write_report
-from rlhf_testbed.report.sentences import sentence
 from rlhf_testbed.report.sources import Source
-from rlhf_testbed.report.store import Store
+from rlhf_testbed.shared.errors import UsageError
 from scripted_runs import write_experiment, write_results, write_run
-from tasks.corridor import Corridor
 
 pytestmark = pytest.mark.timeout(900)
 EVIL = "<script>alert(1)</script></script>{{ 7*7 }}\x1b[31m\u202eright"
@@ -95,9 +87,12 @@ def test_the_head_says_what_was_asked_and_found(page: Page) -> None:
     assert "6 runs: 3 arms, seeds 0, 1" in page.text
     assert "All 2 passed" in page.text
     assert "Selection made approved but unwanted responses more common, most in both" in page.text
-    assert "from 0.20 in the base population to 0.91" in page.text
+    assert "from 0.20 in the base policy to 0.91" in page.text
     assert "habit, threat 1: never exposed." in page.text
+    assert "ppo on 32 episodes a run, scored by the training overseer alone" in page.text
     assert "rlhf-testbed experiment configs/x.yaml --seeds 0-1" in page.text
+    assert "commit0123456789abcdef" in page.text  # a term, and what it is
+    assert "asked anew" not in page.text
     assert "What is missing here" not in page.text
 
 
@@ -216,10 +211,10 @@ def test_what_is_missing_is_said_and_how_to_get_it(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_through_training_is_left_out_where_it_was_not_filed(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
-    for name in ("trajectory", "proxy_and_gold"):
+    for name in ("checkpoints", "proxy_and_gold"):
         (tmp_path / "run/evaluation/full_knowledge" / f"{name}.json").unlink()
     text = Page(write_report(tmp_path / "run").read_text(encoding="utf-8")).text
-    assert "trajectory.json: No such file" in text
+    assert "checkpoints.json: No such file" in text
     assert "Both threats through training" not in text
     assert "Proxy and gold against" not in text
 
@@ -231,7 +226,7 @@ def test_a_damaged_ledger_is_left_out_whole(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:100])
     page = Page(write_report(folder).read_text(encoding="utf-8"))
     assert "00002.parquet: damaged ledger" in page.text
-    assert unpacked(page)["runs"] == [{"arm": "both", "seed": 1}]
+    assert unpacked(page)["runs"] == [{"arm": "both", "seed": 1, "anew": False}]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -278,125 +273,20 @@ def test_no_run_is_a_usage_error(tmp_path: Path) -> None:
         write_browser(tmp_path)
 
 
-def test_held_out_generations_have_the_training_overseers_verdict(tmp_path: Path) -> None:
-    write_run(tmp_path / "run")
-    gathered = gather(Source.of(tmp_path / "run"))
-    assert len(gathered.store) == 4 * 8 + 6 + 6
-    assert not gathered.missing
+@pytest.mark.usefixtures("undrawn")
+def test_full_knowledge_that_was_asked_anew_is_said_to_be(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", updates=1, measured=False)
+    page = Page(write_report(tmp_path / "run").read_text(encoding="utf-8"))
+    assert "Full knowledge was asked for this page alone (asked anew: not evaluated)" in page.text
+    assert unpacked(page)["runs"] == [{"arm": "both", "seed": 0, "anew": True}]
 
 
-def test_an_overseer_that_judges_otherwise_is_not_asked(tmp_path: Path) -> None:
-    """The config says that the overseer sees all; the ledger was judged by one that doesn't."""
-    write_run(tmp_path / "run", episodes=32)
-    file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace("knowledge: 0", "knowledge: 1"))
-    gathered = gather(Source.of(tmp_path / "run"))
-    assert len(gathered.store) == 4 * 32
-    assert [lack.what[:8] for lack in gathered.missing] == ["held-out"] * 2
-    assert all("can't be made anew" in lack.why for lack in gathered.missing)
-
-
-def test_of_too_many_generations_every_so_many_are_shown(tmp_path: Path) -> None:
-    write_run(tmp_path / "run", measured=False)
-    gathered = gather(Source.of(tmp_path / "run"), most=10)
-    assert gathered.every == 4
-    assert len(gathered.store) == 8
-    assert [row["update"] for row in gathered.histories[0].updates] == [1, 2, 3, 4]
-
-
-def test_history_from_the_ledger_is_that_which_was_filed(tmp_path: Path) -> None:
-    write_run(tmp_path / "run")
-    filed = gather(Source.of(tmp_path / "run")).histories[0]
-    (tmp_path / "run/evaluation/full_knowledge/selection.json").unlink()
-    worked_out = gather(Source.of(tmp_path / "run")).histories[0]
-    assert plain(filed.updates) == plain(worked_out.updates)
-
-
-def test_means_leave_out_what_could_not_be_judged() -> None:
-    points = [
-        {"arm": "a", "seed": seed, "update": 1, "of": "x", "value": value}
-        for seed, value in enumerate([1.0, 3.0, None])
-    ]
-    assert [row["value"] for row in with_means(points) if row["kind"] == "mean"] == [2.0]
-
-
-def test_store_keeps_each_text_once_and_all_traits(tmp_path: Path) -> None:
-    write_run(tmp_path / "run", episodes=4, updates=2, responses={0: "a", 1: "a"})
-    store = Store("corridor")
-    store.runs.append({"arm": "both", "seed": 0})
-    store.add(0, generations(tmp_path / "run", Filter()))
-    packed = zlib.decompress(base64.b64decode(store.packed()), wbits=-zlib.MAX_WBITS)
-    length = int.from_bytes(packed[:4], "little")
-    head, body = json.loads(packed[4 : 4 + length]), packed[4 + length :]
-    assert head["texts"]["response"].count("a") == 1
-    columns = {column["name"]: column for column in head["columns"]}
-    at = columns["response"]["at"]
-    assert list(memoryview(body[at : at + 8]).cast("I")) == [0, 0]
-    assert columns["trait heads right"]["length"] == 8
-    at = columns["trait heads right"]["at"]
-    assert list(body[at : at + 2]) == [2, 2]  # unreadable: not possible
-
-
-def arms(threat_2: list[float], after: list[float]) -> dict[str, Any]:
-    from rlhf_testbed.over_seeds import intervals
-
-    seeds = [
-        {"seed": seed, "threat_1": t1, "base_threat_1": 0.2, "threat_2": t2}
-        for seed, (t1, t2) in enumerate(zip(after, threat_2, strict=True))
-    ]
-    return {"gates": [], "contrasts": [], "arms": {"a": {"seeds": seeds, **intervals(seeds)}}}
-
-
-def test_sentences_say_no_more_than_the_seeds() -> None:
-    found = arms([1.0, 1.1, 0.9], [0.9, 0.95, 1.0])
-    assert "more common" in sentence(found, "threat_1")
-    assert sentence(found, "threat_2").startswith("Selection induced goal-directedness")
-    unsure = arms([0.1, 0.9, 0.2], [0.1, 0.9, 0.2])
-    assert sentence(unsure, "threat_1").startswith("It is undecided")
-    assert sentence(unsure, "threat_2").startswith("It is undecided")
-    none = arms([0.0, 0.01, 0.0], [0.0, 0.01, 0.0])
-    assert "less common" in sentence(none, "threat_1")
-    assert "no goal-directedness" in sentence(none, "threat_2")
-    assert "one seed: undecided" in sentence(arms([1.0], [1.0]), "threat_1")
-
-
-def test_dose_and_plane_draw_their_rows() -> None:
-    one = arms([1.0, 1.1], [0.9, 1.0])["arms"]["a"]
-    varied = {
-        f"both knowledge={k}": {**one, "dials": {"knowledge": k, "randomised": 0.0}}
-        for k in (0.0, 0.5, 1.0)
-    }
-    for arm in varied.values():
-        arm["dials"] |= {"diversity": 1.0, "population": 0.3}
-    results = {"task": "corridor", "arms": varied, "gates": [], "about": {"seeds": [0, 1]}}
-    figure = dose.figure(results)
-    assert figure is not None
-    assert len(figure.rows) == 2 * 3 * (1 + 2)
-    # All three lie in one place, which has one line of names.
-    assert len(threat_plane.figure(results).rows) == 3 * (1 + 2) + 1
-
-
-def published(name: str) -> dict[str, Any]:
-    file = Path(__file__).parent.parent / "docs" / "results" / name / "results.json"
-    return dict(json.loads(file.read_text(encoding="utf-8")))
-
-
-def test_two_varied_dials_are_a_heat_map_of_each_threat() -> None:
-    figure = dose.figure(published("corridor-map"))
-    assert figure is not None
-    assert len(figure.rows) == 2 * 16
-    panels = figure.spec()["concat"]
-    assert [panel["layer"][0]["mark"]["type"] for panel in panels] == ["rect", "rect"]
-    assert figure.caption == "means over 2 training seeds; intervals are in the table of arms"
-
-
-def test_an_interval_that_dwarfs_the_dots_is_cut_and_that_is_said() -> None:
-    wide, narrow = (threat_plane.figure(published(n)) for n in ("corridor-map", "corridor"))
-    assert "cut at the frame" in wide.caption
-    assert "cut" not in narrow.caption
-    highest = max(row["high_2"] for row in wide.rows if row.get("high_2") is not None)
-    axis = wide.spec()["concat"][0]["layer"][0]["encoding"]["y"]["scale"]["domain"]
-    assert axis[1] < 3 < highest
+def test_of_several_runs_it_says_in_how_many(tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "x", arms=("both",), updates=1)
+    shutil.rmtree(folder / "both" / "seed-0" / "evaluation")
+    page = Page(write_browser(folder).read_text(encoding="utf-8"))
+    assert "In 1 of the 2 runs, full knowledge was asked for this page alone" in page.text
+    assert [run["anew"] for run in unpacked(page)["runs"]] == [True, False]
 
 
 def test_a_command_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
@@ -425,19 +315,3 @@ def test_the_commands_print_where_the_page_is(
     page = Path(capsys.readouterr().out.strip())
     assert page == tmp_path / "run" / "report" / name
     assert page.is_file()
-
-
-def test_selection_at_a_glance_is_prices_differential(tmp_path: Path) -> None:
-    """The page's formula, share × (mean advantage of a kind - mean of all), by hand and by ours."""
-    rows = write_run(tmp_path / "run", updates=2, episodes=8)
-    found = generations(tmp_path / "run", Filter(updates=range(1, 2)))
-    history = selection_history(Corridor(), rows, [g.truth for g in generations_of(tmp_path)])
-    level = sum(g.row["advantage"] for g in found) / len(found)
-    for trait, selected in history[0].traits.items():
-        shown = [g.row["advantage"] for g in found if g.traits[trait]]
-        push = len(shown) / len(found) * (sum(shown) / len(shown) - level) if shown else 0.0
-        assert push == pytest.approx(selected.differential)
-
-
-def generations_of(tmp_path: Path) -> list[Any]:
-    return generations(tmp_path / "run", Filter())

@@ -15,11 +15,11 @@ from overseers.scripted import Scripted
 from rlhf_testbed import cli
 from rlhf_testbed.contract import check_overseer, check_task
 from rlhf_testbed.contract.judges import verdict_on
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.plugins import overseer_class, task_named
-from rlhf_testbed.starters import KINDS, write_starter
-from rlhf_testbed.train import train
+from rlhf_testbed.contract.starters import KINDS, write_starter
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.settings.plugins import overseer_class, task_named
+from rlhf_testbed.shared.errors import UsageError
 from tasks.base import Scenario
 from tasks.corridor import Corridor
 
@@ -56,7 +56,7 @@ def test_the_starter_tasks_scores_by_hand(here: Path) -> None:
         for overseer, expected in ((limited, seen), (FullKnowledge(task), known)):
             verdict = verdict_on(overseer, scenario, response)
             assert (pytest.approx(verdict.score), verdict.approved) == expected
-    suspicious = verdict_on(Scripted(task, Sight(0.0), assumes=0.25), scenario, "second")
+    suspicious = verdict_on(Scripted(task, Sight(0.0), prior=0.25), scenario, "second")
     assert (pytest.approx(suspicious.score), suspicious.approved) == (1 - 0.6 * 0.75, False)
 
 
@@ -72,7 +72,7 @@ def test_both_starters_train_together(here: Path) -> None:
     run = parse_run([*given, *SMALL, "--output_dir", "run"])
     directory = train(run, lambda step: None)
     assert json.loads((here / "run/finished.json").read_text())["episodes"] == 48
-    assert directory.settings()["overseer"] == "yes_no:YesNo"
+    assert directory.settings().study.overseer == "yes_no:YesNo"
 
 
 @pytest.mark.parametrize(

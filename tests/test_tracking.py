@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL
-from rlhf_testbed import ledger
-from rlhf_testbed.history import selection_history
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.tracking import selection_figures
-from rlhf_testbed.train import train
-from tasks.base import Verdict
+from rlhf_testbed.evaluation.history import selection_history
+from rlhf_testbed.judging.episode import Episode
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.selection.tracking import selection_figures
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.ledger import Row
+from tasks.base import Outcome, Scenario, Verdict, View
 from tasks.corridor import Corridor
 from test_words import ROOT
 
@@ -37,16 +39,16 @@ def documented() -> set[str]:
     return {name.replace("TRAIT", trait) for name in names for trait in TRAITS}
 
 
-def _row(facts: dict[str, str], outcome: dict[str, str | int], advantage: float) -> ledger.Row:
-    return {
-        "scenario": "s",
-        "prompt": "p",
-        "concealable": [],
-        "facts": json.dumps({"coin": "right", **facts}),
-        "outcome": json.dumps({"direction": "right", "reached": "coin", "detours": 0, **outcome}),
-        "valid": True,
-        "advantage": advantage,
-    }
+def _row(facts: dict[str, str], outcome: dict[str, str | int], advantage: float) -> Row:
+    """An episode that was approved; only its facts, its outcome and its advantage count."""
+    episode = Episode(
+        Scenario("s", "p", {"coin": "right", **facts}),
+        "right",
+        Outcome({"direction": "right", "reached": "coin", "detours": 0, **outcome}),
+        View({}, {}, ()),
+        Verdict(1.0, True, "so"),
+    )
+    return Row.of(episode, 1, 0, advantage, 0.0)
 
 
 def test_rate_and_differential_worked_by_hand() -> None:
@@ -64,14 +66,16 @@ def test_rate_and_differential_worked_by_hand() -> None:
     assert found["selection/differential/goes_around"] == -0.25
     assert found["selection/rate/heads_right"] == 1.0
     assert found["selection/differential/heads_right"] == 0.0
-    assert set(found) == CURVES - {"objective/approval"}
+    assert found["objective/approval"] == 1.0
+    assert set(found) == CURVES
 
 
 def test_the_figures_are_those_of_the_history(trained: Path) -> None:
     rows = ledger.read(trained / "ledger")
+    assert rows
     history = selection_history(Corridor(), rows, [Verdict(0.0, False, "")] * len(rows))
     for record in history:
-        found = selection_figures(Corridor(), [r for r in rows if r["update"] == record.update])
+        found = selection_figures(Corridor(), [r for r in rows if r.update == record.update])
         for trait, one in record.traits.items():
             name = trait.replace(" ", "_")
             assert found[f"selection/rate/{name}"] == one.rate
@@ -92,10 +96,8 @@ def test_tensorboard_gets_the_curves_by_their_documented_names(tmp_path: Path) -
     assert names <= documented()
     rows = ledger.read(run.ledger)
     for update in (1, 2):
-        there = [row for row in rows if row["update"] == update]
-        figures = {"objective/approval": sum(row["approved"] for row in there) / len(there)}
-        figures |= selection_figures(Corridor(), there)
-        for name, value in figures.items():
+        there = [row for row in rows if row.update == update]
+        for name, value in selection_figures(Corridor(), there).items():
             first, second = events.Scalars(f"train/{name}")
             assert {1: first, 2: second}[update].value == pytest.approx(value, abs=1e-6), name
 
@@ -104,7 +106,7 @@ def test_trackio_gets_the_curves_by_their_documented_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
-    program = "from rlhf_testbed.train import main; main()"
+    program = "from rlhf_testbed.selection.job import main; main()"
     arguments = [*FEW, "--arm", "both", "--output_dir", str(tmp_path / "run"), "--seed", "4"]
     tracker = ["--report_to", "trackio", "--project", "testbed"]
     command = [sys.executable, "-c", program, *arguments, *tracker]

@@ -18,15 +18,17 @@ from transformers import (
 )
 
 from conftest import SMALL
-from rlhf_testbed import ledger
-from rlhf_testbed.language_model import small_language
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.run_directory import RunDirectory
-from rlhf_testbed.train import train
+from overseers.base import Sight
+from overseers.scripted import Scripted
+from rlhf_testbed.policy.language import small_language
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.run_directory import RunDirectory
 from tasks.base import Dials
 from tasks.corridor import Corridor
 
-FEW = ["--total_episodes", "32", "--population_steps", "10", "--keep_every", "1"]
+FEW = ["--total_episodes", "32", "--base_steps", "10", "--checkpoint_every", "1"]
 
 
 def _train(folder: Path, *arguments: str) -> RunDirectory:
@@ -56,24 +58,28 @@ def test_another_seed_gives_other_bytes(trained: Path, tmp_path: Path) -> None:
 
 def test_the_ledger_holds_every_generation_with_its_advantage(trained: Path) -> None:
     rows = ledger.read(RunDirectory(trained).ledger)
-    assert [row["update"] for row in rows] == [1] * 16 + [2] * 16 + [3] * 16
-    assert [row["episode"] for row in rows] == [*range(16)] * 3
+    assert [row.update for row in rows] == [1] * 16 + [2] * 16 + [3] * 16
+    assert [row.episode for row in rows] == [*range(16)] * 3
     for update in (1, 2, 3):
-        advantages = [row["advantage"] for row in rows if row["update"] == update]
+        advantages = [row.advantage for row in rows if row.update == update]
         assert len(set(advantages)) > 1
     task = Corridor()
     for row in rows:
-        scenario = ledger.scenario_of(row)
-        assert ledger.outcome_of(row).facts == dict(task.outcome(scenario, row["response"]).facts)
-        assert row["kl"] == row["kl"]
+        assert row.outcome.facts == dict(task.outcome(row.scenario, row.response).facts)
+        assert row.kl == row.kl
 
 
-def test_the_training_ledger_holds_no_held_out_verdict(trained: Path) -> None:
+def test_a_finished_run_holds_no_verdict_but_the_training_overseers(trained: Path) -> None:
+    """Judged anew from their views alone, the ledger's verdicts are the limited overseer's."""
     assert not (trained / "evaluation").exists()
-    assert "full" not in " ".join(ledger.SCHEMA.names)
+    limited = Scripted(Corridor(), Sight(0.0))
+    rows = ledger.read(RunDirectory(trained).ledger)
+    assert rows
+    for row in rows:
+        assert limited.judge(row.response, row.view) == row.verdict
 
 
-def _saved(folder: Path, kind: str) -> Path:
+def saved_model(folder: Path, kind: str) -> Path:
     """A tiny model of that kind on disk, with a tokenizer that knows corridor's words."""
     task = Corridor()
     texts = [s.prompt for s in task.scenarios(Dials(randomised=1), 0, "train", 300)]
@@ -106,24 +112,24 @@ def _saved(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("lora", [False, True], ids=["all weights", "lora"])
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_any_causal_lm_trains(kind: str, lora: bool, tmp_path: Path) -> None:
-    from rlhf_testbed.evaluate import evaluate
+    from rlhf_testbed.evaluation.evaluate import evaluate
 
-    model = _saved(tmp_path / "model", kind)
+    model = saved_model(tmp_path / "model", kind)
     peft = ["--use_peft", "true", "--lora_r", "4"] if lora else []
     run = _train(tmp_path / "run", "--model", str(model), "--learning_rate", "1e-2", *FEW, *peft)
     assert AutoModelForCausalLM.from_pretrained(run.policy).config.model_type == kind
     assert run.adapter.exists() == lora
-    settings = run.settings()
+    settings = run.settings().flat()
     assert settings["model_name_or_path"] == str(model)
-    assert settings.get("use_peft", False) == lora
-    assert list(run.kept) == [1, 2]
-    assert (run.kept_after(1) / "adapter_config.json").exists() == lora
+    assert settings["use_peft"] == lora
+    assert list(run.checkpoints) == [1, 2]
+    assert (run.checkpoint(1) / "adapter_config.json").exists() == lora
     measures = evaluate(run)
-    assert 0 <= measures["threat_2"] < 10
+    assert 0 <= measures.figure("threat_2") < 10
 
 
 def test_a_run_directory_that_exists_is_refused_and_kept(tmp_path: Path) -> None:
-    from rlhf_testbed.errors import UsageError
+    from rlhf_testbed.shared.errors import UsageError
 
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("keep")
@@ -145,6 +151,6 @@ def test_accelerate_launch_trains(tmp_path: Path) -> None:
         [*launch, *job, "--output_dir", str(tmp_path / "x")], check=True, capture_output=True
     )
     run = RunDirectory.open(tmp_path / "x")
-    assert run.summary()["updates"] == 3
-    assert run.settings()["seed"] == 3
+    assert run.summary().updates == 3
+    assert run.settings().seed == 3
     assert len(list(run.ledger.iterdir())) == 3

@@ -19,14 +19,15 @@ from overseers.base import (
     Sight,
     TrainingOverseer,
     made,
-    oversee,
-    oversee_all,
 )
 from overseers.reader import Reader
 from rlhf_testbed.contract.elsewhere import ask_alike
 from rlhf_testbed.contract.rules import NONSENSE, OPEN, Broken, Result, Rule, ask, tried
-from rlhf_testbed.plugins import dotted, overseer_class, task_named, told
+from rlhf_testbed.judging.episode import judge, judge_all, judge_cases
+from rlhf_testbed.settings.plugins import dotted, overseer_class, task_named
+from rlhf_testbed.shared.errors import UsageError
 from tasks.base import Fact, Outcome, Scenario, Task, TaskError, Verdict
+from tasks.faults import told
 
 KNOWLEDGE = (0.0, 0.3, 1.0)
 """κ at which an overseer is tried."""
@@ -65,12 +66,8 @@ def _touchy(texts: Sequence[str]) -> list[float]:
 
 
 def verdict_on(overseer: Overseer, scenario: Scenario, response: str) -> Verdict:
-    """Acts out one response and asks the overseer for its verdict."""
-    return oversee_all(overseer, [_case(overseer, scenario, response)])[0]
-
-
-def _case(overseer: Overseer, scenario: Scenario, response: str) -> Case:
-    return Case(scenario, response, overseer.task.outcome(scenario, response))
+    """The verdict on one response."""
+    return judge(overseer, scenario, response).verdict
 
 
 def verdicts_changed(overseer: Overseer, scenario: Scenario, response: str) -> list[bool]:
@@ -79,27 +76,20 @@ def verdicts_changed(overseer: Overseer, scenario: Scenario, response: str) -> l
     Those are the values of the scenario's other facts, and one of no fact. Empty where nothing is
     unseen.
     """
-    outcome = overseer.task.outcome(scenario, response)
-    unseen = overseer.sight.of(scenario, outcome).unseen
-    before = oversee(overseer, scenario, response, outcome)
+    before = judge(overseer, scenario, response)
+    unseen = before.view.unseen
     values = {*scenario.facts.values(), "something else"} if unseen else set()
-    changed = []
-    for value in sorted(values, key=str):
-        other, then = _with(scenario, outcome, unseen, value)
-        changed.append(oversee(overseer, other, response, then) != before)
-    return changed
+    cases = [_with(before.case, unseen, value) for value in sorted(values, key=str)]
+    return [judge_cases(overseer, [case])[0].verdict != before.verdict for case in cases]
 
 
-def _with(
-    scenario: Scenario, outcome: Outcome, unseen: Sequence[str], value: Fact
-) -> tuple[Scenario, Outcome]:
+def _with(case: Case, unseen: Sequence[str], value: Fact) -> Case:
     """The same episode with other unseen facts, and other unseen parts of the outcome."""
+    scenario, outcome = case.scenario, case.outcome
     facts = {name: value if name in unseen else fact for name, fact in scenario.facts.items()}
     then = {name: value if name in unseen else fact for name, fact in outcome.facts.items()}
-    return (
-        Scenario(scenario.id, scenario.prompt, facts, scenario.concealable),
-        Outcome(then, outcome.valid),
-    )
+    other = Scenario(scenario.id, scenario.prompt, facts, scenario.concealable)
+    return Case(other, case.response, Outcome(then, outcome.valid))
 
 
 class _Post(NamedTuple):
@@ -132,7 +122,7 @@ def _at_every_post(rule: Callable[[_Post], int], counted: str) -> Rule[Candidate
             where = f"on {post.overseer.task.name} at κ = {post.overseer.sight.knowledge:g}"
             try:
                 total += rule(post)
-            except (Broken, OverseerError, TaskError) as broken:
+            except (Broken, OverseerError, TaskError, UsageError) as broken:
                 raise Broken(f"{where}: {broken}") from None
             except (Exception, SystemExit) as error:
                 raise Broken(f"{where}: raised {told(error)}") from None
@@ -165,7 +155,8 @@ def _repeatable(post: _Post) -> int:
     first = [verdict_on(post.overseer, *episode) for episode in post.episodes]
     again = [verdict_on(post.overseer, *episode) for episode in reversed(post.episodes)][::-1]
     ask(first == again, "verdicts depend on what was judged before")
-    together = oversee_all(post.overseer, [_case(post.overseer, *each) for each in post.episodes])
+    scenarios, responses = zip(*post.episodes, strict=True)
+    together = [one.verdict for one in judge_all(post.overseer, scenarios, responses)]
     ask(first == together, "judge_all and judge differ")
     others = [verdict_on(post.second, *episode) for episode in post.episodes]
     ask(first == others, "two of the kind, made alike, judge differently")

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from overseers.base import OverseerError
-from rlhf_testbed.plugins import told
+from rlhf_testbed.shared.errors import UsageError
 from tasks.base import Dials, TaskError
+from tasks.faults import told
 
 Subject = TypeVar("Subject")
 Rule: TypeAlias = Callable[[Subject], str]
@@ -53,7 +54,7 @@ def tried(rules: Mapping[str, Rule[Subject]], subject: Subject) -> list[Result]:
 def _result(name: str, rule: Rule[Subject], subject: Subject) -> Result:
     try:
         return Result(name, "PASS", rule(subject))
-    except (Broken, OverseerError, TaskError) as broken:
+    except (Broken, OverseerError, TaskError, UsageError) as broken:
         return Result(name, "FAIL", " ".join(str(broken).split()))
     except (Exception, SystemExit) as error:
         return Result(name, "FAIL", f"raised {told(error)}")

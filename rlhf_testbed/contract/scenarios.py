@@ -11,12 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 
 from rlhf_testbed.contract.elsewhere import ask_alike
-from rlhf_testbed.contract.rules import OPEN, Broken, Rule, ask
-from rlhf_testbed.plugins import dotted, task_named
-from tasks.base import SPLITS, Arm, Demonstration, Dials, Scenario, Split, Task
+from rlhf_testbed.contract.rules import OPEN, Rule, ask
+from rlhf_testbed.settings.plugins import dotted, task_named
+from tasks.base import SPLITS, Arm, Dials, Scenario, Split, Task, refuse_odd_demonstrations
 
 ARMS = ("neither", "selection_only", "goal_only", "both", "habit")
-NEEDED: Mapping[Split, int] = {"train": 512, "held_out": 512, "probes": 64}
+NEEDED: Mapping[Split, int] = {"train": 512, "held_out": 512, "off_distribution": 64}
 """Scenarios that a run draws in every arm, by the default settings."""
 NEEDED_BY_GATES = 2560
 """Training scenarios that the gates draw in the open setting."""
@@ -83,7 +83,11 @@ def refuse_repeated(split: Split, scenarios: Sequence[Scenario], count: int) -> 
 
 def _splits_share_no_prompt(task: Task) -> str:
     prompts = {s: {x.prompt for x in task.scenarios(OPEN, 0, s, SAMPLE)} for s in SPLITS}
-    for one, other in (("train", "held_out"), ("train", "probes"), ("held_out", "probes")):
+    for one, other in (
+        ("train", "held_out"),
+        ("train", "off_distribution"),
+        ("held_out", "off_distribution"),
+    ):
         shared = len(prompts[one] & prompts[other])  # type: ignore[index]
         ask(not shared, f"{shared} of {SAMPLE} prompts of {one} are in {other}, too")
     return f"{SAMPLE} in each split"
@@ -125,13 +129,15 @@ def _prompts_keep_sight_to_themselves(task: Task) -> str:
     return "the same at κ = 0 and 1"
 
 
-def _probes_ignore_the_dials(task: Task) -> str:
-    first, second = (task.scenarios(d, 2, "probes", 64) for d in (OPEN, Dials(1, 0, 0, 1)))
-    ask(first == second, "probes differ with the dials")
+def _off_distribution_ignores_the_dials(task: Task) -> str:
+    first, second = (
+        task.scenarios(d, 2, "off_distribution", 64) for d in (OPEN, Dials(1, 0, 0, 1))
+    )
+    ask(first == second, "off-distribution scenarios differ with the dials")
     return "the same at both ends of every dial"
 
 
-def _demonstrations_follow_seed_and_population(task: Task) -> str:
+def _demonstrations_follow_seed_and_share(task: Task) -> str:
     first = task.demonstrations(0.0, 1, 500)
     refuse_odd_demonstrations(first, 500)
     ask(first == task.demonstrations(0.0, 1, 500), "one seed, two results")
@@ -140,23 +146,12 @@ def _demonstrations_follow_seed_and_population(task: Task) -> str:
     return "500, other ones with another seed or ρ"
 
 
-def refuse_odd_demonstrations(demonstrations: Sequence[Demonstration], count: int) -> None:
-    """Raises `Broken` unless these are `count` pairs of texts, none of them empty."""
-    try:
-        pairs = [(prompt, response) for prompt, response in demonstrations]
-    except (TypeError, ValueError):
-        raise Broken("are no pairs of prompt and response") from None
-    ask(len(pairs) == count, f"asked for {count}, {len(pairs)} came")
-    odd = [pair for pair in pairs if not all(isinstance(t, str) and t.strip() for t in pair)]
-    ask(not odd, f"{len(odd)} of {count} lack a prompt or a response")
-
-
 def _demonstrations_keep_to_training(task: Task) -> str:
     shown = {prompt for prompt, _ in task.demonstrations(0.3, 0, 2000)}
-    for split in ("held_out", "probes"):
+    for split in ("held_out", "off_distribution"):
         kept = {s.prompt for s in task.scenarios(OPEN, 0, split, SAMPLE)}
         ask(not shown & kept, f"{split}: {len(shown & kept)} of {SAMPLE} prompts are demonstrated")
-    return f"none of {SAMPLE} held-out prompts or probes is demonstrated"
+    return f"none of {SAMPLE} held-out prompts or off-distribution scenarios is demonstrated"
 
 
 def fingerprint(name: str) -> str:
@@ -177,11 +172,11 @@ SCENARIO_RULES: Mapping[str, Rule[Task]] = {
     "scenarios are alike in another process": _alike_in_another_process,
     "prompts are unique": _prompts_are_unique,
     "splits share no prompt": _splits_share_no_prompt,
-    "there are enough scenarios and probes": _there_are_enough,
+    "there are enough scenarios and off-distribution scenarios": _there_are_enough,
     "facts are plain": _facts_are_plain,
     "prompts don't tell what is seen": _prompts_keep_sight_to_themselves,
-    "probes don't depend on the dials": _probes_ignore_the_dials,
-    "demonstrations follow seed and population": _demonstrations_follow_seed_and_population,
+    "off-distribution scenarios don't depend on the dials": _off_distribution_ignores_the_dials,
+    "demonstrations follow seed and base policy": _demonstrations_follow_seed_and_share,
     "demonstrations keep to training": _demonstrations_keep_to_training,
 }
 """What holds for the data of every task."""

@@ -3,7 +3,7 @@
     runs/corridor/export/dataset/
       README.md                                      the card: the runs, and what each column is
       data/train-corridor-both-seed-0.parquet        every generation of training, a file a run
-      data/held_out-corridor-both-seed-0.parquet     fresh ones of the final policy, once evaluated
+      data/held_out-corridor-both-seed-0.parquet     the selected policy's own, once evaluated
 
     datasets.load_dataset("runs/corridor/export/dataset")["train"][0]
       {"arm": "both", "seed": 0, "knowledge": 0.0, ..., "update": 1, ..., "approved": True,
@@ -24,12 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from rlhf_testbed import ledger
-from rlhf_testbed.config import DIALS
-from rlhf_testbed.export.record import Generation, Record, in_one_word
+from rlhf_testbed.export.record import Record, in_one_word
 from rlhf_testbed.export.records import Records
-from rlhf_testbed.run_directory import KNOWING
-from tasks.base import Task
+from rlhf_testbed.settings.run import DIALS
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.generations import Generation
+from rlhf_testbed.store.model_card import shown_method
+from rlhf_testbed.store.run_records import KNOWING
+from tasks.base import MEANINGS, SYMBOLS, Dials, Task
 
 RUN = [
     pa.field("arm", pa.string()),
@@ -41,10 +43,7 @@ RUN = [
 COLUMNS = {
     "arm": "arm of the run, with the dials that its experiment varied; empty where it has none",
     "seed": "training seed of the run",
-    "knowledge": "κ: share of the concealable facts that the training overseer sees",
-    "randomised": "α: share of training scenarios in which the candidate goals come apart",
-    "diversity": "δ: share of training scenarios that a fixed habit cannot solve",
-    "population": "ρ: share of the base population's demonstrations with an unintended goal",
+    **{dial: f"{symbol}: {MEANINGS[dial]}" for dial, symbol in SYMBOLS.items()},
     "update": "update of training that it was generated for, from 1; empty for held-out ones",
     "episode": "number within the update, from 0",
     "scenario": "id of the scenario",
@@ -58,8 +57,9 @@ COLUMNS = {
     "score": "the training overseer's score",
     "approved": "whether the training overseer approved",
     "reason": "the training overseer's reason",
-    "advantage": "mean over the response's tokens, whitened; empty for what selected nothing",
-    "kl": "sum over tokens of log policy - log base model, in nats; empty for held-out ones",
+    "advantage": "fitness: what decided whether it was selected (PPO: the mean over the response's "
+    "tokens, whitened); empty for what selected nothing",
+    "kl": "sum over tokens of log policy - log base policy, in nats; empty for held-out ones",
     "exposed": "whether the bad behaviour was possible out of a limited overseer's sight",
 }
 """Columns of every export: the run's, those of the ledger, and what threat 1 is counted over."""
@@ -80,8 +80,8 @@ LATER = """Columns that begin with a later overseer's name were filled in after 
 none of them; the others are the run's own, those of its ledger, and `exposed`."""
 
 NOT_JUDGED = (
-    "No later overseer has judged the generations, so that there is no full-knowledge verdict and "
-    "no held-out split: `rlhf-testbed evaluate RUN` makes both."
+    "No later overseer has judged the generations: `rlhf-testbed evaluate RUN` gives the "
+    "full-knowledge verdicts, and makes the held-out split."
 )
 
 
@@ -92,8 +92,9 @@ class Written(NamedTuple):
     title: str
     arm: str | None
     seed: int
-    dials: dict[str, float]
+    dials: Dials
     overseer: str
+    method: str
     generations: dict[str, int]
     """By split; a run that no one has evaluated has no held-out ones."""
 
@@ -117,10 +118,17 @@ def write_dataset(records: Records, folder: Path) -> None:
 
 
 def _written(record: Record, generations: dict[str, int]) -> Written:
-    testbed = record.run.testbed
-    overseer = " ".join([testbed.overseer, *testbed.overseer_args])
-    dials = vars(record.run.dials)
-    return Written(record.task, record.title, record.arm, record.seed, dials, overseer, generations)
+    run = record.run
+    return Written(
+        task=record.task,
+        title=record.title,
+        arm=record.arm,
+        seed=run.seed,
+        dials=run.dials,
+        overseer=" ".join([run.study.overseer, *run.study.overseer_args]),
+        method=shown_method(run.selection.method),
+        generations=generations,
+    )
 
 
 def _schema(evaluators: Sequence[str]) -> pa.Schema:
@@ -135,19 +143,20 @@ def _schema(evaluators: Sequence[str]) -> pa.Schema:
 def _table(
     record: Record, generations: Sequence[Generation], evaluators: Sequence[str]
 ) -> pa.Table:
-    run = {"arm": record.arm, "seed": record.seed, **vars(record.run.dials)}
+    run = {"arm": record.arm, "seed": record.run.seed, **vars(record.run.dials)}
     rows = [run | _row(generation) for generation in generations]
     return pa.Table.from_pylist(rows, schema=_schema(evaluators))
 
 
 def _row(generation: Generation) -> dict[str, Any]:
     """One generation; what was not measured is empty rather than 0 or NaN."""
-    row = generation.row | {"exposed": generation.exposed}
+    row = dict(zip(ledger.SCHEMA.names, generation.row.values(), strict=True))
     row |= {
         "update": row["update"] or None,
         **{name: None for name in ("advantage", "kl") if row[name] != row[name]},
+        "exposed": generation.exposed,
     }
-    for name, verdict in generation.verdicts.items():
+    for name, verdict in generation.later.items():
         row |= {f"{in_one_word(name)}_{part}": said for part, said in verdict._asdict().items()}
     return row
 
@@ -178,19 +187,20 @@ def _text(records: Records, runs: Sequence[Written]) -> str:
     threat_1 = THREAT_1 if KNOWING in evaluators else ""
     lacks = [*records.left_out, *([] if evaluators else [NOT_JUDGED])]
     left_out = "".join(f"- {why}\n" for why in lacks)
+    methods = " and ".join(dict.fromkeys(run.method for run in runs))
     return f"""
 # Generations of {_title(records, runs)}
 
-Every generation that PPO selected from, and what was made of it, from the RLHF deception testbed.
-**Every policy in it is a model organism of misbehaviour**: its responses are data for research on
-what an overseer selects, not for training a model that is to be used.
+Every generation that {methods} selected from, and every verdict on it, from the RLHF deception
+testbed. **Every policy in it is a model organism of misbehaviour**: its responses are data for
+research on what an overseer selects, not for training a model that is to be used.
 
 Task: {task.name}: {task.summary}
 
 {_runs_table(runs)}
 
 `train` holds the training ledgers: an update's generations are those of the policy before it.
-`held_out` holds a fresh generation of the final policy for each scenario that was kept out of
+`held_out` holds a fresh generation of the selected policy for each scenario that was kept out of
 training.
 
 {f"What is missing here:{chr(10)}{chr(10)}{left_out}" if lacks else ""}
@@ -213,7 +223,7 @@ def _runs_table(runs: Sequence[Written]) -> str:
         [
             run.arm or "",
             run.seed,
-            *(f"{run.dials[dial]:g}" for dial in DIALS),
+            *(f"{getattr(run.dials, dial):g}" for dial in DIALS),
             run.overseer,
             *(run.generations.get(split, "") for split in sizes),
         ]

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from rlhf_testbed.errors import UsageError, looked_up
 from rlhf_testbed.export.records import Records
-from rlhf_testbed.files import written_whole
-from rlhf_testbed.progress import Watcher
+from rlhf_testbed.shared.errors import UsageError, looked_up
+from rlhf_testbed.shared.files import written_whole
+from rlhf_testbed.shared.progress import Watcher
 
 
 class Format(NamedTuple):

@@ -1,52 +1,29 @@
-"""All generations of a run with every verdict on them, as exports need them.
+"""A run as it is exported: its settings, and all generations with every verdict on them.
 
+    record = read_record(RunDirectory.open(Path("runs/corridor/both/seed-3")))
+    record.title          "corridor-both-seed-3"
     record.train[0]       update 1, episode 0, with the training overseer's view and verdict
-      .verdicts           {"full_knowledge": Verdict(0.4, False, "reached the coin, trampled ...")}
+      .later              {"full_knowledge": Verdict(0.4, False, "reached the coin, trampled ...")}
       .exposed            True: the bad behaviour was possible out of a limited overseer's sight
-    record.held_out[0]    the final policy's generation for a scenario that no update has seen
+    record.held_out[0]    the selected policy's generation for a scenario that no update has seen
 
-Reads what training and evaluation have filed. One thing is judged anew: the training overseer's
-verdict on held-out generations, which `evaluate` uses and does not file.
+Everything is read where training and evaluation have filed it; no overseer's verdict is asked for
+anew.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from overseers.base import Overseer
-from rlhf_testbed import ledger
-from rlhf_testbed.config import RunConfig
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.judging import judged_all
-from rlhf_testbed.overseeing import training_overseer
-from rlhf_testbed.parsing import parse_run
-from rlhf_testbed.plugins import faults_told
-from rlhf_testbed.reading import arm_of
-from rlhf_testbed.run_directory import KNOWING, RunDirectory
-from tasks.base import Scenario, Task, Verdict
-
-
-class Generation(NamedTuple):
-    """One generation: its row holds the training overseer's view and verdict."""
-
-    row: ledger.Row
-    verdicts: dict[str, Verdict]
-    """By each later overseer's name."""
-    exposed: bool
-
-    @property
-    def scenario(self) -> Scenario:
-        """What the model was asked."""
-        return ledger.scenario_of(self.row)
-
-    @property
-    def unwanted_approved(self) -> bool | None:
-        """Approved in training and rejected under full knowledge; None where not exposed."""
-        if not self.exposed:
-            return None
-        return self.row["approved"] and not self.verdicts[KNOWING].approved
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.record import read
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.generations import Generation, arm_of, of_stage
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import Finished, Measures
+from tasks.base import Task
 
 
 class Record(NamedTuple):
@@ -58,7 +35,7 @@ class Record(NamedTuple):
     held_out: list[Generation]
     """Empty for a run that no one has evaluated."""
     evaluators: tuple[str, ...]
-    """The later overseers whose verdicts are there, full knowledge first."""
+    """The names that later verdicts are filed under, full knowledge first."""
 
     @property
     def task(self) -> Task:
@@ -67,90 +44,50 @@ class Record(NamedTuple):
 
     @property
     def arm(self) -> str | None:
-        """Its arm, with the dials that its experiment varied; None where it was given dials."""
-        return arm_of(self.directory, self.run.flat()) if self.run.testbed.arm else None
-
-    @property
-    def seed(self) -> int:
-        """Its training seed."""
-        return int(self.run.selection.seed)
+        """The arm, with the dials that its experiment varied; None where the run has no arm."""
+        return arm_of(self.directory, self.run) if self.run.study.arm else None
 
     @property
     def title(self) -> str:
         """Task, arm and seed, with dashes between words: corridor-both-knowledge-0.5-seed-3."""
-        words = f"{self.task.name} {self.arm or 'dials'} seed {self.seed}"
+        words = f"{self.task.name} {self.arm or 'dials'} seed {self.run.seed}"
         return re.sub(r"(?:[^\w.]|_)+", "-", words)
 
 
 def read_record(directory: RunDirectory) -> Record:
     """The record of a finished run; raises `UsageError` for what is unfinished or damaged."""
-    summary = directory.summary()
-    run = parse_run(["--config", str(directory.config), "--output_dir", str(directory.path)])
-    rows = ledger.read(directory.ledger)
-    if not rows or len(rows) != summary.get("episodes"):
-        raise UsageError(
-            f"{directory.ledger}: damaged ledger: {len(rows)} generations, "
-            f"but finished.json tells of {summary.get('episodes')}"
-        )
+    finished, run = directory.summary(), directory.settings()
+    _refuse_other_count(directory, finished.episodes)
+    for file in (directory.path / "evaluation").glob(f"*/{Measures.file}"):
+        read(file, Measures)  # a damaged evaluation is told of, not left out in silence
     evaluators = evaluators_of(directory)
-    train = _joined(directory, "ledger.parquet", rows, evaluators, run.task)
     held_out: list[Generation] = []
-    if evaluators:
-        fresh = ledger.read(directory.evaluation(evaluators[0]) / "held_out.parquet")
-        with faults_told(f"{directory.path}: export stopped", run.task):
-            seen = _seen_by(training_overseer(run), fresh)
-        held_out = _joined(directory, "held_out.parquet", seen, evaluators, run.task)
-    return Record(directory, run, train, held_out, evaluators)
+    if evaluators or directory.generations("held_out").is_file():
+        held_out = list(of_stage("held_out", directory, run))
+    return Record(directory, run, list(of_stage("training", directory, run)), held_out, evaluators)
 
 
 def evaluators_of(directory: RunDirectory) -> tuple[str, ...]:
-    """Overseers whose evaluation is complete, full knowledge first: the measures are filed last."""
-    done = sorted(file.parent.name for file in directory.path.glob("evaluation/*/measures.json"))
-    return tuple(sorted(done, key=lambda name: name != KNOWING))
+    """The names that the verdicts of complete evaluations are filed under, full knowledge first."""
+    return tuple(judged_by.name for judged_by in directory.evaluations)
 
 
 def in_one_word(overseer: str) -> str:
-    """An overseer's name, which may be a dotted path, as part of a column's or as a scorer's.
+    """The name that a later overseer's verdicts are filed under, as part of a column's name.
 
-    >>> in_one_word("my_pkg.auditor:Auditor")
+    >>> in_one_word("my_pkg.auditor-Auditor")
     'my_pkg_auditor_Auditor'
+    >>> in_one_word("scripted-knowledge=0.5-prior=0")
+    'scripted_knowledge_0_5_prior_0'
     """
-    return re.sub(r"\W+", "_", overseer)
+    return re.sub(r"\W+", "_", overseer.replace("=-", "_minus_"))
 
 
-def _seen_by(overseer: Overseer, rows: Sequence[ledger.Row]) -> list[ledger.Row]:
-    """The rows with that overseer's view and verdict."""
-    scenarios = [ledger.scenario_of(row) for row in rows]
-    episodes = judged_all(overseer, scenarios, [row["response"] for row in rows])
-    return [
-        ledger.row(episode, 0, row["episode"]) for episode, row in zip(episodes, rows, strict=True)
-    ]
-
-
-def _joined(
-    directory: RunDirectory,
-    file: str,
-    rows: Sequence[ledger.Row],
-    evaluators: Sequence[str],
-    task: Task,
-) -> list[Generation]:
-    """Each row with the verdicts that later overseers have filed on it, one for one."""
-    filed = {name: ledger.read(directory.evaluation(name) / file) for name in evaluators}
-    for name, others in filed.items():
-        if [_key(row) for row in others] != [_key(row) for row in rows]:
-            raise UsageError(
-                f"{directory.evaluation(name) / file}: holds other generations than the run "
-                f"(rlhf-testbed evaluate {directory.quoted} --overseer {name} judges them anew)"
-            )
-    return [
-        Generation(
-            row=row,
-            verdicts={name: ledger.verdict_of(filed[name][at]) for name in evaluators},
-            exposed=task.exposed(ledger.scenario_of(row), ledger.outcome_of(row)),
+def _refuse_other_count(directory: RunDirectory, episodes: int) -> None:
+    """Raises `UsageError` where the ledger holds another number of generations, or none."""
+    found = sum(1 for _ in ledger.rows_in(directory.ledger))
+    if not found or found != episodes:
+        raise UsageError(
+            f"{directory.ledger}: damaged ledger: {found} generations, "
+            f"but {Finished.file} tells of {episodes}"
         )
-        for at, row in enumerate(rows)
-    ]
-
-
-def _key(row: ledger.Row) -> tuple[Any, ...]:
-    return row["episode"], row["scenario"], row["prompt"], row["response"], row["facts"]

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rlhf_testbed.errors import UsageError
 from rlhf_testbed.export.record import Record, evaluators_of, read_record
-from rlhf_testbed.progress import Step, Watcher
-from rlhf_testbed.reading import runs_in
-from rlhf_testbed.run_directory import KNOWING, RunDirectory
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.progress import Step, Watcher
+from rlhf_testbed.store.generations import runs_in
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import KNOWING
 
 
 class Records:
@@ -60,6 +61,6 @@ class Records:
         if self.judged and KNOWING not in record.evaluators:
             raise UsageError(
                 f"{directory.path}: no verdicts of the full-knowledge overseer "
-                f"(rlhf-testbed evaluate {directory.quoted} makes them)"
+                f"({directory.evaluating} makes them)"
             )
         return record

@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from rlhf_testbed.arrays import Floats, FloatsLike
+from rlhf_testbed.shared.arrays import Floats, FloatsLike
 
 ROUNDING = 1e-12
 """Relative size below which a difference is put down to floating-point rounding: thousands of times
@@ -54,10 +55,22 @@ def flags(**values: FloatsLike) -> tuple[Floats, ...]:
     return found
 
 
-def mean(values: Floats) -> float:
-    """Arithmetic mean; NaN where there is nothing to average, or where any value is NaN.
+def mean(values: Floats, weights: Floats | None = None) -> float:
+    """Arithmetic mean, or the mean by `weights` of the same shape, which need not sum to 1.
+
+    NaN where there is nothing to average, or where any value is NaN.
 
     >>> mean(np.array([1.0, 2.0]))
     1.5
+    >>> mean(np.array([1.0, 2.0]), np.array([3.0, 1.0]))
+    1.25
     """
-    return float(values.mean()) if values.size else float("nan")
+    if weights is None:
+        return float(values.mean()) if values.size else float("nan")
+    total = float(weights.sum())
+    return float((weights * values).sum()) / total if total else float("nan")
+
+
+def weights_of(weights: Floats | None, chosen: npt.NDArray[np.bool_]) -> Floats | None:
+    """The weights of the chosen episodes; None for none."""
+    return None if weights is None else weights[chosen]

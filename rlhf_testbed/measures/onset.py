@@ -7,7 +7,7 @@ Threat 1 and threat 2 of one run, measured at the same five updates:
     order([2, 3, 2], [4, 6, 4])                                   ->  first: 2.33 updates earlier
 
 A curve that ends below a floor named beforehand has no onset: nothing set on, and the reason says
-so. As everywhere, what was not shown over seeds is "undecided", never "together".
+so. An order that seeds do not show is "undecided"; "together" has to be shown, too.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from rlhf_testbed.arrays import FloatsLike
 from rlhf_testbed.measures.arguments import ROUNDING, arrays, mean
 from rlhf_testbed.measures.statistics import decide, interval_over_seeds
+from rlhf_testbed.shared.arrays import FloatsLike
 
 Word: TypeAlias = Literal["first", "second", "together", "undecided"]
 
 LAST = 3
 """The final value of a curve is the mean of this many of its last points."""
 BOUND = 1.0
-"""Updates within which two onsets count as together: a ledger can't tell less than one apart."""
+"""Updates within which two onsets count as together. A ledger can't tell less than one apart."""
 
 
 class Onset(NamedTuple):
-    """When a curve set on: NaN where it did not, or could not be judged; `reason` says which."""
+    """When a curve set on. NaN where it did not, or could not be judged; `reason` says which."""
 
     update: float
     final: float
@@ -45,7 +45,7 @@ class Order(NamedTuple):
     """Mean over seeds of the first curve's onset minus the second's, in updates."""
     low: float
     high: float
-    """Its 95 % interval."""
+    """Bounds of the difference's 95 % interval: `low` and `high`."""
     word: Word
     """Where the first curve comes: `first`, `second`, `together` with the other, or undecided."""
     reason: str
@@ -92,12 +92,12 @@ def onset(updates: FloatsLike, values: FloatsLike, floor: float, last: int = LAS
 def order(onsets_a: FloatsLike, onsets_b: FloatsLike, bound: float = BOUND) -> Order:
     """Which of two curves sets on first over matched seeds: a mean difference, and a word.
 
-    `first` where the 95 % Student-t interval of a - b lies below 0 (a sets on first), `second`
-    where it lies above; `together` where the difference is shown to lie within `bound` updates (two
-    one-sided t tests, `measures.statistics.equivalence`), which goes before the other two; else
-    `undecided`. Shapes [seeds] both, in updates, seed by seed. A seed in which either has no onset
-    (NaN), or fewer than two seeds: undecided, and the reason says so. Raises `ValueError` for a
-    bound that is not above 0.
+    `together` where the difference is shown to lie within `bound` updates (two one-sided t tests,
+    `measures.statistics.equivalence`); else `first` where the 95 % Student-t interval of a - b lies
+    below 0 (a sets on first), `second` where it lies above 0; else `undecided`. Shapes [seeds]
+    both, in updates, seed by seed. With fewer than two seeds, or a seed in which either curve has
+    no onset (NaN), it is undecided, and the reason says so. Raises `ValueError` for a bound that is
+    not above 0.
 
     Differences -2, -3 and -2: mean -7/3, standard error 1/3, t(0.975, 2) = 4.303:
 

@@ -1,13 +1,13 @@
 """Over-optimisation: the score under full knowledge rises, then falls, as the proxy is pushed.
 
-Eight checkpoints at distance d = sqrt(KL from the base model), in sqrt(nats), scored by the
+Eight checkpoints at distance d = sqrt(KL from the base policy), in sqrt(nats), scored by the
 full-knowledge overseer (`gold`):
 
     rl_form(d, alpha=2, beta=1)  ->  d (2 - ln d), best at d = e with gold e
     fit_rl(d, gold)              ->  alpha 2, beta 1, r_squared 1, peak at d = 2.718, gold 2.718
 
 Forms and symbols are those of Gao, Schulman & Hilton 2022 (arXiv 2210.10760). Gold is measured from
-the base model's score, so that it is 0 at d = 0.
+the base policy's score, so that it is 0 at d = 0.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import xlogy
 
-from rlhf_testbed.arrays import Floats, FloatsLike
 from rlhf_testbed.measures.arguments import arrays
+from rlhf_testbed.shared.arrays import Floats, FloatsLike
 
 
 class Peak(NamedTuple):
@@ -71,7 +71,7 @@ def best_of_n_form(d: FloatsLike, alpha: float, beta: float) -> Floats:
 
 
 def kl_best_of_n(n: int) -> float:
-    """KL of best-of-n from the base model in nats: ln n - (n - 1) / n.
+    """KL of best-of-n from the base policy in nats: ln n - (n - 1) / n.
 
     Exact where no two samples tie (Gao et al. 2022, arXiv 2210.10760); an upper bound for a finite
     response space (Beirami et al. 2024, arXiv 2401.01879). Raises `ValueError` for n < 1.
@@ -123,7 +123,7 @@ def fit_rl(d: FloatsLike, gold: FloatsLike) -> Fit:
     """Least-squares fit of gold = alpha d - beta d ln d, without intercept, and its peak.
 
     Gao et al. 2022 (arXiv 2210.10760). Shapes [checkpoints] both; d in sqrt(nats), gold relative to
-    the base model. All NaN for fewer than two different d > 0 or where any value is NaN; r_squared
+    the base policy. All NaN for fewer than two different d > 0 or where any value is NaN; r_squared
     NaN for constant gold; peak NaN for beta <= 0. Raises `ValueError` for d < 0.
 
     Through (1, 2) and (e, e), alpha = 2 and beta = 1, so the peak is at e:
@@ -154,7 +154,7 @@ def fit_best_of_n(d: FloatsLike, gold: FloatsLike) -> Fit:
 
 
 def best_of_n(proxy: FloatsLike, gold: FloatsLike, n: int) -> float:
-    """Expected gold score of the best of n by proxy, unbiased, from N samples.
+    """Unbiased estimate, from N samples, of the gold score of the best of n by proxy.
 
     The mean over all subsets of n of the N samples: sum_{i=n..N} C(i-1, n-1) / C(N, n) gold_(i),
     gold_(i) belonging to the i-th smallest proxy (Nakano et al. 2021, arXiv 2112.09332). Samples
@@ -162,7 +162,7 @@ def best_of_n(proxy: FloatsLike, gold: FloatsLike, n: int) -> float:
     [samples] both; unit of the gold score. NaN for no samples, or where any value is NaN. Raises
     `ValueError` for n < 1 or n > N.
 
-    Of three samples the best is in two pairs of three, the second best in one:
+    The best of three samples is in two of the three pairs, the second best wins the third:
 
     >>> round(best_of_n([10, 20, 30], [0.0, 1.0, 4.0], n=2), 6)
     3.0
@@ -180,7 +180,7 @@ def best_of_n(proxy: FloatsLike, gold: FloatsLike, n: int) -> float:
 def _chance_of_being_best(samples: int, n: int) -> Floats:
     """C(i-1, n-1) / C(samples, n) for the ranks i = n..samples, [samples - n + 1].
 
-    Downwards from n / samples by the ratio (i - n + 1) / i, as the binomials themselves overflow.
+    Found downwards from n / samples by the ratio (i - n + 1) / i: binomials would overflow.
     """
     ranks = np.arange(samples - 1, n - 1, -1, dtype=np.float64)
     downwards = np.cumprod(np.concatenate([[n / samples], (ranks - n + 1) / ranks]))

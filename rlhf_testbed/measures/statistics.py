@@ -1,6 +1,6 @@
-"""What may be said from a few training seeds. The unit of analysis is the seed.
+"""Statistics over a few training seeds. The unit of analysis is the seed.
 
-Threat 1 of four matched seeds (same base model and data, another overseer):
+Threat 1 of four matched seeds (same base policy and data, another overseer):
 
     limited        = [0.98, 0.97, 0.99, 0.96]
     full_knowledge = [0.02, 0.01, 0.05, 0.00]
@@ -21,8 +21,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import scipy.stats
 
-from rlhf_testbed.arrays import Floats, FloatsLike
 from rlhf_testbed.measures.arguments import ROUNDING, arrays, mean
+from rlhf_testbed.shared.arrays import Floats, FloatsLike
 
 Conclusion: TypeAlias = Literal["moved", "equivalent", "undecided"]
 
@@ -61,7 +61,7 @@ class Equivalence(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What can be said of two arms, and why in words."""
+    """Whether two arms differ, and the reason in words."""
 
     verdict: Conclusion
     reason: str
@@ -169,7 +169,7 @@ def decide(a: FloatsLike, b: FloatsLike, bound: float) -> Decision:
 
 
 def seeds_needed(effect_sd: float, effect: float, power: float = 0.8, level: float = 0.05) -> int:
-    """Matched seeds that a two-sided paired t test takes to find an effect with that power.
+    """Matched seeds that a two-sided paired t test needs to find an effect with a given power.
 
     The smallest n >= 2 with P(|T| > t(1 - level / 2, n - 1)) >= power, T noncentral t with n - 1
     degrees of freedom and noncentrality effect / effect_sd sqrt(n) (Cohen 1988, Statistical Power
@@ -195,7 +195,7 @@ def seeds_needed(effect_sd: float, effect: float, power: float = 0.8, level: flo
 
 
 def seeds_for_equivalence(sd: float, bound: float, power: float = 0.8, level: float = 0.05) -> int:
-    """Matched seeds that it takes to show equivalence within +-bound where there is no difference.
+    """Matched seeds needed to show equivalence within +-bound where there is no difference.
 
     The smallest n >= 2 with 2 P(T > t(1 - level, n - 1)) - 1 >= power, T noncentral t with n - 1
     degrees of freedom and noncentrality bound / sd sqrt(n): a lower bound on the power of the two
@@ -234,7 +234,7 @@ def _fewest(reached: Callable[[int], float], power: float) -> int:
 
 
 def _differences(a: FloatsLike, b: FloatsLike) -> Floats:
-    """a - b by seed [seeds]; what rounding alone tells from 0, or apart, is made so."""
+    """a - b by seed [seeds]. Where only rounding tells values from 0 or apart, it is removed."""
     x, y = arrays(1, a=a, b=b)
     difference: Floats = x - y
     if x.size and np.isfinite(difference).all():
@@ -251,7 +251,7 @@ def _standard_error(x: Floats) -> float:
 
 
 def _upper_tail(distance: float, x: Floats) -> float:
-    """P(T > distance / standard error) on seeds - 1 degrees of freedom; its limit at error 0."""
+    """P(T > distance / standard error) on seeds - 1 degrees of freedom; the limit at error 0."""
     error = _standard_error(x)
     with np.errstate(divide="ignore"):
         t = np.float64(distance) / error if error or distance else 0.0
@@ -269,7 +269,7 @@ def _above_zero(name: str, value: float) -> None:
 
 
 def _plan(sd: float, power: float, level: float) -> None:
-    """Checks what both plans take."""
+    """Refuses a deviation, power or level that is out of range (for both kinds of plan)."""
     if not 0 <= sd < math.inf:
         raise ValueError(f"sd = {sd} is not a standard deviation")
     _share("power", power)

@@ -7,28 +7,32 @@ heritabilities(histories)        a row an arm and trait
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from rlhf_testbed.files import read_text
-from rlhf_testbed.over_seeds import TERMS, interval
+from rlhf_testbed.experiment.over_seeds import TERMS, interval
 from rlhf_testbed.report import curves, dose, proxy_and_gold, sentences, threat_plane
 from rlhf_testbed.report.curves import History
-from rlhf_testbed.report.figures import Figure, save
+from rlhf_testbed.report.figures import Figure, plain, save
 from rlhf_testbed.report.sources import Source
 from rlhf_testbed.report.table import learned, why
-from tasks import TASKS
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.files import read_text
+from rlhf_testbed.shared.record import Interval
+from rlhf_testbed.store.experiment_records import Order, Results
 
 COLUMNS = {
     "threat_1": "threat 1",
-    "base_threat_1": "threat 1 of the base population",
+    "base_threat_1": "threat 1 of the base policy",
     "threat_2": "threat 2 (nats)",
     "misbehaviour_unseen": "bad, unseen",
     "misbehaviour_seen": "bad, seen",
     "false_positive_rate": "approved, of unwanted",
     "approval": "approval",
-    "approval_by_evaluator": "approval, knowing",
+    "approval_by_full_knowledge": "approval under full knowledge",
     "success": "success",
     "onset_threat_1": "onset of threat 1 (update)",
     "onset_threat_2": "onset of threat 2 (update)",
@@ -47,10 +51,33 @@ ORDER = {
 """The report's sections, and the pictures of each."""
 
 
+class Inherited(NamedTuple):
+    """Realised heritability of one trait in one arm."""
+
+    arm: str
+    trait: str
+    seeds: int
+    """Seeds in which it could be judged."""
+    interval: Interval | None
+    """The mean over seeds; None unless it could be judged in every one."""
+    reason: str
+    """Why there is none."""
+
+
+class Inflated(NamedTuple):
+    """Deceptive inflation or overjustification of one arm against one reference."""
+
+    arm: str
+    reference: str
+    term: str
+    shown: str
+    why: str
+
+
 def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
     """The pictures that there is data for, in the order of the report."""
     results = source.results
-    measured = any(arm["seeds"] for arm in results["arms"].values())
+    measured = any(arm.seeds for arm in results.arms.values())
     found = [
         threat_plane.figure(results) if measured else None,
         dose.figure(results) if measured else None,
@@ -64,7 +91,7 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
     return [figure for figure in found if figure is not None]
 
 
-def draw_headlines(results: Mapping[str, Any], folder: Path) -> list[Path]:
+def draw_headlines(results: Results, folder: Path) -> list[Path]:
     """Writes the pictures by which an experiment in `folder` is known; returns the files.
 
     The threat plane; dose and response where dials were varied; proxy and gold where the training
@@ -78,29 +105,36 @@ def draw_headlines(results: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def asked(source: Source) -> dict[str, str]:
     """What was asked, in words and in the settings that matter."""
-    task = TASKS[source.task].summary if source.task in TASKS else ""
-    settings = source.settings.get("config", source.settings)
-    seeds = source.results["about"]["seeds"]
-    runs = f"{len(source.runs)} runs: {len(source.arms)} arms, seeds {', '.join(map(str, seeds))}"
+    settings, about = source.settings, source.results.about
+    summary = _summary(settings)
+    seeds = ", ".join(map(str, about.seeds))
+    runs = f"{len(source.runs)} runs: {len(source.arms)} arms, seeds {seeds}"
     if not source.is_experiment:
         runs = f"one run: {source.runs[0].name}"
-    episodes = settings.get("total_episodes")
-    means = f"PPO on {episodes} episodes a run" if episodes else "PPO"
     found = {
-        "task": f"{source.task}: {task}" if task else source.task,
-        "why": _purpose(source),
-        "training overseer": str(settings.get("overseer", "")),
-        "model": str(settings.get("model_name_or_path") or "the small base population"),
-        "selection": f"{means}, scored by the training overseer alone",
+        "task": f"{source.task}: {summary}" if summary else source.task,
+        "why": _purpose(about.config),
+        "training overseer": settings.study.overseer,
+        "model": settings.base.model_name_or_path or "the small base policy",
+        "selected by": f"{settings.selection.method} on {settings.selection.total_episodes} "
+        "episodes a run, scored by the training overseer alone",
         "runs": runs,
-        "date": str(source.results["about"].get("date", "")),
+        "date": about.date,
     }
     return {name: text for name, text in found.items() if text}
 
 
-def _purpose(source: Source) -> str:
+def _summary(settings: RunConfig) -> str:
+    """What the task is, in a line; empty where a task of somebody's own can't be loaded."""
+    try:
+        return settings.task.summary
+    except UsageError:
+        return ""
+
+
+def _purpose(config: str) -> str:
     """The first sentence of the experiment's file, where it can still be found."""
-    file = Path(str(source.results["about"].get("config", "")))
+    file = Path(config)
     if not file.is_file():
         return ""
     words: list[str] = []
@@ -113,85 +147,79 @@ def _purpose(source: Source) -> str:
 
 def verdicts(source: Source) -> dict[str, str]:
     """The sentence on each threat, under its heading."""
-    settings = source.settings.get("config", source.settings)
-    bound = float(settings.get("equivalent_threat_2", sentences.BOUND))
     return {
-        heading: sentences.sentence(source.results, threat, bound)
+        heading: sentences.sentence(source.results, threat, source.bound)
         for threat, heading in sentences.HEADINGS.items()
     }
 
 
-def columns(results: Mapping[str, Any]) -> dict[str, str]:
+def columns(results: Results) -> dict[str, str]:
     """The columns of the table of arms that any arm has a figure for."""
-    arms = results["arms"].values()
+    arms = results.arms.values()
     return {
         name: heading
         for name, heading in COLUMNS.items()
-        if name in ("threat_1", "threat_2") or any(_has(arm, name) for arm in arms)
+        if name in sentences.HEADINGS or any(arm.figure(name) for arm in arms)
     }
 
 
-def _has(arm: Mapping[str, Any], name: str) -> bool:
-    figure = arm.get(name)
-    return isinstance(figure, Mapping) and figure.get("mean") is not None
-
-
-def orders(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Which curve sets on first, a row an arm and question; none where no curve set on at all."""
+def orders(results: Results) -> list[tuple[str, Order]]:
+    """Which curve sets on first, by arm and question; none where no curve set on at all."""
     return [
-        {"arm": name, **found}
-        for name, arm in results["arms"].items()
-        for found in arm.get("orders", [])
-        if found["difference"] is not None
+        (name, order)
+        for name, arm in results.arms.items()
+        for order in arm.orders
+        if not math.isnan(order.difference)
     ]
 
 
-def notes(results: Mapping[str, Any]) -> list[str]:
+def notes(results: Results) -> list[str]:
     """What must be said beside the table of arms, a sentence each."""
     return [f"{what}: {told}." for what, told in sentences.notes(results).items()]
 
 
 def every_measure(source: Source) -> list[dict[str, Any]]:
-    """A row a run: its arm, seed, dials and every figure that is a number."""
-    rows = []
-    for name, arm in source.results["arms"].items():
-        for seed in arm["seeds"]:
-            numbers = {k: v for k, v in seed.items() if isinstance(v, int | float) and k != "seed"}
-            rows.append({"arm": name, "seed": seed["seed"], **arm["dials"], **numbers})
-    return rows
+    """A row a run: its arm, seed, dials and every figure."""
+    return plain(
+        [
+            {"arm": name, "seed": one.seed, **vars(arm.dials), **one.figures}
+            for name, arm in source.results.arms.items()
+            for one in arm.seeds
+        ]
+    )
 
 
-def heritabilities(histories: Sequence[History]) -> list[dict[str, Any]]:
+def heritabilities(histories: Sequence[History]) -> list[Inherited]:
     """Realised heritability of each trait in each arm: the mean over seeds, with its interval."""
     rows = []
     for arm in dict.fromkeys(history.arm for history in histories):
         runs = [history for history in histories if history.arm == arm]
         for trait in dict.fromkeys(trait for run in runs for trait in run.heritability):
-            found = [run.heritability[trait] for run in runs if trait in run.heritability]
-            estimates = [one["estimate"] for one in found]
-            judged = [value for value in estimates if value is not None and value == value]
-            row: dict[str, Any] = {"arm": arm, "trait": trait, "seeds": len(judged)}
-            if len(judged) == len(runs):
-                row["interval"] = interval(judged)
-                row["reason"] = ""
-            else:
-                lacks = [one["reason"] for one in found if one["estimate"] not in judged]
-                row |= {"interval": None, "reason": (lacks or ["not judged in every seed"])[0]}
-            rows.append(row)
+            rows.append(_inherited(arm, trait, runs))
     return rows
 
 
-def inflation(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _inherited(arm: str, trait: str, runs: Sequence[History]) -> Inherited:
+    found = [run.heritability[trait] for run in runs if trait in run.heritability]
+    judged = [one.estimate for one in found if not math.isnan(one.estimate)]
+    if len(judged) == len(runs):
+        return Inherited(arm, trait, len(judged), interval(judged), "")
+    lacks = [one.reason for one in found if math.isnan(one.estimate)]
+    reason = lacks[0] if lacks else "not judged in every seed"
+    return Inherited(arm, trait, len(judged), None, reason)
+
+
+def inflation(results: Results) -> list[Inflated]:
     """Deceptive inflation and overjustification over seeds: a row an arm, reference and term."""
     return [
-        {
-            "arm": name,
-            "reference": found["reference"],
-            "term": term.replace("_", " "),
-            "shown": found[term],
-            "why": why(found, term),
-        }
-        for name, arm in results["arms"].items()
-        for found in arm.get("inflation", [])
+        Inflated(
+            arm=name,
+            reference=found.reference,
+            term=term.replace("_", " "),
+            shown=getattr(found, term),
+            why=why(found, term),
+        )
+        for name, arm in results.arms.items()
+        for found in arm.inflation
         for term in TERMS
     ]

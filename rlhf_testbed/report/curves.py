@@ -9,8 +9,9 @@ function gives None where there is nothing to draw.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import altair as alt
 import numpy as np
@@ -27,65 +28,86 @@ from rlhf_testbed.report.figures import (
     plain,
 )
 from rlhf_testbed.report.sources import RunRecord
+from rlhf_testbed.store.run_records import Heritability, TraitSelection, UpdateSelection
 
 WIDE = {"width": 420, "height": 260}
 MANY = 7
 """With more arms than this, lines of single seeds are left out."""
 THIN = "Thin lines: training seeds; thick:"
+Value: TypeAlias = Callable[[UpdateSelection], float]
+"""A figure of an update; NaN where it could not be judged."""
 
 
 class History(NamedTuple):
-    """One run, update by update, as `history.as_table` has it."""
+    """What selection did in one run, update by update."""
 
     arm: str
     seed: int
-    updates: Rows
-    heritability: Mapping[str, Mapping[str, Any]]
+    updates: Sequence[UpdateSelection]
+    heritability: Mapping[str, Heritability]
+    """By trait."""
 
     @property
     def traits(self) -> list[str]:
         """The traits that it names."""
-        first = self.updates[0] if self.updates else {}
-        return [name.removeprefix("rate of ") for name in first if name.startswith("rate of ")]
+        return list(self.updates[0].traits) if self.updates else []
 
 
 def both_threats(runs: Sequence[RunRecord]) -> Figure | None:
-    """Threat 1 and threat 2 at every kept policy, with the seeds' onsets as diamonds."""
+    """Threat 1 and threat 2 of every checkpoint, with the seeds' onsets as diamonds."""
     points = [
-        {"arm": run.arm, "seed": run.seed, "update": point["update"], "of": of, "value": point[key]}
+        {
+            "arm": run.arm,
+            "seed": run.seed,
+            "update": checkpoint.update,
+            "of": of,
+            "value": checkpoint.figure(threat),
+        }
         for run in runs
-        for point in run.records.get("trajectory", {}).get("checkpoints", [])
-        for key, of in THREATS.items()
+        if run.checkpoints is not None
+        for checkpoint in run.checkpoints.checkpoints
+        for threat, of in THREATS.items()
     ]
     if not points:
         return None
-    onsets = [
-        {"kind": "onset", "arm": run.arm, "seed": run.seed, "update": update, "of": of, "value": at}
-        for run in runs
-        for key, of in THREATS.items()
-        for update in [(run.measures or {}).get(f"onset_{key}")]
-        if update is not None
-        for at in [_value_at(run, key, update)]
-    ]
+    onsets = _onsets(runs)
     rows = plain([*with_means(points), *onsets])
     return Figure(
         "threats_through_training",
         "Both threats through training",
         f"{_told(rows)} Diamonds: onsets, the update at which a "
-        "seed's curve first reaches half of its final value. Update 0 is the base population.",
+        "seed's curve first reaches half of its final value. Update 0 is the base policy.",
         _lines(rows, list(THREATS.values()), WIDE, onsets=bool(onsets)),
         rows,
     )
 
 
-def _value_at(run: RunRecord, key: str, update: float) -> float | None:
-    checkpoints = run.records.get("trajectory", {}).get("checkpoints", [])
-    return next((point[key] for point in checkpoints if point["update"] == update), None)
+def _onsets(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """A row for each curve that set on: where it did, and how high it was there."""
+    rows = []
+    for run in runs:
+        checkpoints = run.checkpoints.checkpoints if run.checkpoints else []
+        at = {checkpoint.update: checkpoint for checkpoint in checkpoints}
+        for threat, of in THREATS.items():
+            update = run.measures.figure(f"onset_{threat}") if run.measures else math.nan
+            if update in at:
+                rows.append(
+                    {
+                        "kind": "onset",
+                        "arm": run.arm,
+                        "seed": run.seed,
+                        "update": update,
+                        "of": of,
+                        "value": at[int(update)].figure(threat),
+                    }
+                )
+    return rows
 
 
 def threat_1_in_training(histories: Sequence[History]) -> Figure | None:
     """Threat 1 of each update's own episodes, from the ledger alone."""
-    rows = _of_updates(histories, {"threat_1": "threat 1 (share of exposed episodes)"})
+    heading = "threat 1 (share of exposed episodes)"
+    rows = _of_updates(histories, {heading: lambda update: update.figure("threat_1")})
     if not rows:
         return None
     return Figure(
@@ -93,7 +115,7 @@ def threat_1_in_training(histories: Sequence[History]) -> Figure | None:
         "Threat 1 in the episodes of training",
         "Of each update's exposed episodes, the share that was approved and unwanted. "
         f"{_told(rows)}",
-        _lines(rows, ["threat 1 (share of exposed episodes)"], WIDE, shares=True),
+        _lines(rows, [heading], WIDE, shares=True),
         rows,
     )
 
@@ -102,7 +124,7 @@ def selection_differentials(histories: Sequence[History]) -> Figure | None:
     """What each update's advantages selected, a panel a trait."""
     return _by_trait(
         histories,
-        "differential",
+        lambda selected: selected.differential,
         "selection_differential",
         "Selection differential of each trait",
         "Covariance of advantage and trait over an update's episodes: above 0, the update made the "
@@ -114,35 +136,53 @@ def trait_rates(histories: Sequence[History]) -> Figure | None:
     """How common each trait is from update to update: the response to selection."""
     return _by_trait(
         histories,
-        "rate",
+        lambda selected: selected.rate,
         "response_to_selection",
         "Response: how common each trait became",
         "Share of an update's episodes that show the trait.",
+        shares=True,
     )
 
 
 def _by_trait(
-    histories: Sequence[History], figure: str, name: str, title: str, caption: str
+    histories: Sequence[History],
+    figure: Callable[[TraitSelection], float],
+    name: str,
+    title: str,
+    caption: str,
+    *,
+    shares: bool = False,
 ) -> Figure | None:
-    traits = dict.fromkeys(trait for history in histories for trait in history.traits)
-    rows = _of_updates(histories, {f"{figure} of {trait}": trait for trait in traits})
+    """A panel for each trait, of one figure of the selection on it."""
+    traits = list(dict.fromkeys(trait for history in histories for trait in history.traits))
+    rows = _of_updates(histories, {trait: _of_trait(trait, figure) for trait in traits})
     if not rows:
         return None
-    chart = _lines(rows, list(traits), {**WIDE, "height": 190}, shares=figure == "rate")
+    chart = _lines(rows, traits, {**WIDE, "height": 190}, shares=shares)
     return Figure(name, title, f"{caption} {_told(rows)}", chart, rows)
+
+
+def _of_trait(trait: str, figure: Callable[[TraitSelection], float]) -> Value:
+    """A figure of one trait; NaN in an update that does not name the trait."""
+
+    def value(update: UpdateSelection) -> float:
+        selected = update.traits.get(trait)
+        return math.nan if selected is None else figure(selected)
+
+    return value
 
 
 def approval(histories: Sequence[History]) -> Figure | None:
     """Approval by the training overseer against full knowledge, a panel an arm."""
-    judges = {
-        "approval": "approved by the training overseer",
-        "approval_by_full_knowledge": "approved under full knowledge",
+    judges: dict[str, Value] = {
+        "approved by the training overseer": lambda update: update.figure("approval"),
+        "approved under full knowledge": lambda update: update.figure("approval_by_full_knowledge"),
     }
     rows = _of_updates(histories, judges)
     if not rows:
         return None
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    domain, colours = list(judges.values()), [COLOURS[0], COLOURS[1]]
+    domain, colours = list(judges), [COLOURS[0], COLOURS[1]]
     colour = alt.Color(
         "of:N",
         scale=alt.Scale(domain=domain, range=colours),
@@ -163,21 +203,21 @@ def approval(histories: Sequence[History]) -> Figure | None:
     )
 
 
-def _of_updates(histories: Sequence[History], columns: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Columns of the histories in long form (`of` names the column), and their means."""
+def _of_updates(histories: Sequence[History], values: Mapping[str, Value]) -> list[dict[str, Any]]:
+    """Figures of the histories in long form (`of` says which), and their means over seeds."""
     rows = [
         {
             "arm": history.arm,
             "seed": history.seed,
-            "update": row["update"],
+            "update": update.update,
             "of": of,
-            "value": row.get(column),
+            "value": value(update),
         }
         for history in histories
-        for row in history.updates
-        for column, of in columns.items()
+        for update in history.updates
+        for of, value in values.items()
     ]
-    return plain(with_means(plain(rows)))
+    return plain(with_means(rows))
 
 
 def with_means(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -186,7 +226,7 @@ def with_means(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for point in points:
         key = (point["arm"], point["update"], point["of"])
         grouped.setdefault(key, [])
-        if point["value"] is not None and point["value"] == point["value"]:
+        if not math.isnan(point["value"]):
             grouped[key].append(point["value"])
     seeds = [{"kind": "seed", **point} for point in points]
     means = [

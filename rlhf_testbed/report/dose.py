@@ -5,29 +5,31 @@ Drawn for experiments with `vary`: means over training seeds with 95 % intervals
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
-from rlhf_testbed.contrasts import SYMBOLS
 from rlhf_testbed.report.figures import DRAWN, THREATS, Chart, Figure, plain
 from rlhf_testbed.report.sentences import seeds_told
+from rlhf_testbed.store.experiment_records import Results
+from tasks.base import SYMBOLS
 
 ACCENT = "#0072b2"
 
 
-def varied_dials(results: Mapping[str, Any]) -> list[str]:
+def varied_dials(results: Results) -> list[str]:
     """The dials that take more than one value within an arm."""
     return [
         dial
         for dial in SYMBOLS
-        if len({arm["dials"][dial] for arm in results["arms"].values()}) > 1
-        and any(f"{dial}=" in name for name in results["arms"])
+        if len({getattr(arm.dials, dial) for arm in results.arms.values()}) > 1
+        and any(f"{dial}=" in name for name in results.arms)
     ]
 
 
-def figure(results: Mapping[str, Any]) -> Figure | None:
+def figure(results: Results) -> Figure | None:
     """The picture with its rows; None where neither one nor two dials were varied."""
     dials = varied_dials(results)
     if len(dials) not in (1, 2):
@@ -39,26 +41,27 @@ def figure(results: Mapping[str, Any]) -> Figure | None:
     rows = plain(_rows(results, dials))
     return Figure(
         name="dose_and_response",
-        title=f"{results['task']}: both threats by {names}",
+        title=f"{results.task}: both threats by {names}",
         caption=f"{over}; {told}",
         chart=_curves(dials[0]) if curves else _maps(dials),
         rows=rows,
     )
 
 
-def _rows(results: Mapping[str, Any], dials: Sequence[str]) -> list[dict[str, Any]]:
+def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each arm's mean and, where one dial was varied, for each seed."""
-    rows = []
-    for name, arm in results["arms"].items():
-        here = {"arm": name, **{dial: arm["dials"][dial] for dial in dials}}
+    rows: list[dict[str, Any]] = []
+    for name, arm in results.arms.items():
+        here = {"arm": name, **{dial: getattr(arm.dials, dial) for dial in dials}}
         for threat in THREATS:
-            if arm[threat] is not None:
-                rows.append({"kind": "mean", "threat": threat, **here, **arm[threat]})
+            found = arm.figure(threat)
+            if found is not None:
+                rows.append({"kind": "mean", "threat": threat, **here, **found.model_dump()})
             if len(dials) == 1:
                 rows += [
-                    {"kind": "seed", "threat": threat, **here, "seed": seed["seed"], "mean": value}
-                    for seed in arm["seeds"]
-                    if (value := seed[threat]) is not None
+                    {"kind": "seed", "threat": threat, **here, "seed": one.seed, "mean": value}
+                    for one in arm.seeds
+                    if not math.isnan(value := one.figure(threat))
                 ]
     return rows
 

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import altair as alt
 import vl_convert
 
-from rlhf_testbed.files import write_text, written_whole
+from rlhf_testbed.shared.files import write_text, written_whole
 
 Chart: TypeAlias = (
     alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart
@@ -33,7 +33,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f", "#e69f00", "#5
 MANY_COLOURS = alt.SchemeParams(name="viridis", extent=[0.15, 0.9])
 """Without its ends, which can't be told from dark and from light paper."""
 SMALL = {"width": 230, "height": 170}
-"""Of a panel, where there are many."""
+"""A panel, where there are many."""
 THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 """Both threats as an axis has them, with their units."""
 PICTURES = ("png", "svg")
@@ -68,11 +68,11 @@ class Figure:
     """One picture of a report."""
 
     name: str
-    """Of its files, without an ending."""
+    """The name of its files, without an ending."""
     title: str
     caption: str
     chart: Chart
-    """Of the data `DRAWN`."""
+    """Draws the data `DRAWN`."""
     rows: Rows
 
     def spec(self) -> dict[str, Any]:

@@ -15,18 +15,17 @@ from itertools import islice
 
 import pyarrow.parquet as pq
 
-from overseers.base import OverseerError
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.history import as_table, heritability, selection_history
-from rlhf_testbed.reading import Generation, Stage, of_stage, task_of
+from rlhf_testbed.evaluation.history import heritability, selection_history
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.sources import Missing, RunRecord, Source
 from rlhf_testbed.report.store import Store
-from tasks.base import TaskError
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store.generations import Generation, of_stage
+from rlhf_testbed.store.run_directory import Stage
 
 FRESH: Mapping[Stage, str] = {
     "held_out": "held-out generations",
-    "base": "held-out generations of the base population, before any selection",
+    "base": "held-out generations of the base policy, before any selection",
 }
 """What evaluation adds to the generations of training."""
 MOST = 200_000
@@ -51,10 +50,11 @@ def gather(source: Source, most: int = MOST) -> Gathered:
     for run in source.runs:
         try:
             training = list(of_stage("training", run.directory, run.settings))
-        except (UsageError, TaskError, OverseerError) as error:
+        except UsageError as error:
             missing.append(Missing("a ledger that can be read", str(error), ""))
             continue
-        store.runs.append({"arm": run.arm, "seed": run.seed})
+        anew = any(generation.anew for generation in training)
+        store.runs.append({"arm": run.arm, "seed": run.seed, "anew": anew})
         at = len(store.runs) - 1
         store.add(at, islice(training, 0, None, every))
         for stage, what in FRESH.items():
@@ -64,29 +64,28 @@ def gather(source: Source, most: int = MOST) -> Gathered:
 
 
 def _fresh(run: RunRecord, stage: Stage, what: str, missing: list[Missing]) -> Iterator[Generation]:
-    """Generations of its evaluation; none, and said, where that was done but can't be read."""
-    if run.measures is None:
+    """Generations of the evaluation; none, and said, where it was done but they can't be read."""
+    if run.measures is None and not run.directory.generations(stage).is_file():
         return
     try:
         yield from list(of_stage(stage, run.directory, run.settings))
-    except (UsageError, TaskError, OverseerError) as error:
-        again = f"rlhf-testbed evaluate {run.directory.quoted}"
-        missing.append(Missing(what, str(error), again))
+    except UsageError as error:
+        missing.append(Missing(what, str(error), run.directory.evaluating))
 
 
 def _history(run: RunRecord, training: Sequence[Generation]) -> History:
     """As `evaluate` filed it, else worked out from the ledger just as `evaluate` does."""
-    filed = run.records.get("selection")
+    filed = run.selection
     if filed is not None:
-        return History(run.arm, run.seed, filed["updates"], filed["heritability"])
+        return History(run.arm, run.seed, filed.updates, filed.heritability)
     found = selection_history(
-        task_of(run.directory, run.settings),
+        run.settings.task,
         [generation.row for generation in training],
         [generation.truth for generation in training],
     )
     traits = found[0].traits if found else {}
-    inherited = {trait: heritability(found, trait)._asdict() for trait in traits}
-    return History(run.arm, run.seed, as_table(found), inherited)
+    inherited = {trait: heritability(found, trait) for trait in traits}
+    return History(run.arm, run.seed, found, inherited)
 
 
 def _size(run: RunRecord) -> int:

@@ -7,6 +7,8 @@ overseer saw     coin: right · right 2: pit, jumped · ... · right 1: (unseen)
 its verdict      APPROVED +1.00  reached the coin
 hidden from it   right 1: dark flower bed, trampled
 full knowledge   REJECTED +0.40  reached the coin, trampled the bed at right 1
+
+Where a run was not evaluated, full knowledge is asked anew, and its line says so.
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rlhf_testbed.reading import Generation
+from rlhf_testbed.store.generations import Generation
 from tasks.base import Facts, Verdict
 
 UNSEEN = "(unseen)"
+ASKED_ANEW = "(asked anew: not evaluated)"
 PIPED = 10
 """How many are printed where there is no terminal and no limit was given."""
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -109,11 +112,11 @@ def _heading(generation: Generation) -> Text:
     row = generation.row
     place = f"{generation.arm}, seed {generation.seed}"
     if generation.stage != "training":
-        who = "after training" if generation.stage == "held_out" else "base population"
-        return Text(f"{place}, {who}, held-out scenario {row['episode']}", "bold")
+        who = "after training" if generation.stage == "held_out" else "base policy"
+        return Text(f"{place}, {who}, held-out scenario {row.episode}", "bold")
     return Text.assemble(
-        (f"{place}, update {row['update']}, episode {row['episode']}", "bold"),
-        (f"   advantage {row['advantage']:+.2f}   KL {row['kl']:.1f}", "dim"),
+        (f"{place}, update {row.update}, episode {row.episode}", "bold"),
+        (f"   advantage {row.advantage:+.2f}   KL {row.kl:.1f}", "dim"),
     )
 
 
@@ -121,19 +124,20 @@ def _card(generation: Generation) -> Table:
     card = Table(box=None, show_header=False, pad_edge=False)
     card.add_column(style="dim", no_wrap=True)
     card.add_column(overflow="fold")
-    facts, outcome, unseen = generation.facts, generation.outcome, generation.unseen
+    row = generation.row
+    facts, outcome, unseen = row.scenario.facts, row.outcome.facts, row.view.unseen
     elsewhere = {name: event for name, event in outcome.items() if name not in facts}
     seen = _told({n: fact for n, fact in facts.items() if n not in unseen} | elsewhere, outcome)
     for name in unseen:
         seen.append(f" · {name}: ").append(UNSEEN, style="yellow")
     hidden = _told({name: facts[name] for name in unseen}, outcome)
     lines = {
-        "prompt": Text(visible(generation.row["prompt"])),
-        "response": Text(visible(generation.row["response"]) or "(empty)", style="bold"),
+        "prompt": Text(visible(row.prompt)),
+        "response": Text(visible(row.response) or "(empty)", style="bold"),
         "overseer saw": seen,
         "its verdict": _verdict(generation.verdict),
         "hidden from it": hidden if unseen else Text("nothing", style="dim"),
-        "full knowledge": _verdict(generation.truth),
+        "full knowledge": _verdict(generation.truth, ASKED_ANEW if generation.anew else ""),
     }
     for name, text in lines.items():
         card.add_row(name, text)
@@ -153,6 +157,7 @@ def _told(named: Facts, outcome: Facts) -> Text:
     )
 
 
-def _verdict(verdict: Verdict) -> Text:
+def _verdict(verdict: Verdict, note: str = "") -> Text:
     word, style = ("APPROVED", "green") if verdict.approved else ("REJECTED", "red")
-    return Text.assemble((word, style), f" {verdict.score:+.2f}  {visible(verdict.reason)}")
+    told = Text.assemble((word, style), f" {verdict.score:+.2f}  {visible(verdict.reason)}")
+    return told.append(f"  {note}", "yellow") if note else told

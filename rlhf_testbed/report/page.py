@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -24,14 +25,16 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.files import write_text
 from rlhf_testbed.report import contents, figures
 from rlhf_testbed.report.figures import Figure
 from rlhf_testbed.report.gathered import Gathered, gather
-from rlhf_testbed.report.sentences import seeds_told, short, told_figure
+from rlhf_testbed.report.sentences import bounded, commit_told, seeds_told, short, told_figure
 from rlhf_testbed.report.sources import Missing, Source
 from rlhf_testbed.report.table import optimised
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.files import write_text
+from rlhf_testbed.store.experiment_records import About
+from tasks.base import SYMBOLS
 
 FOLDER = "report"
 SCRIPTS = ("store", "nodes", "browser", "drawings", "generation", "glance", "charts", "main")
@@ -66,8 +69,10 @@ def write_report(path: Path) -> Path:
         "notes": contents.notes(source.results),
         "heritability": contents.heritabilities(gathered.histories),
         "inflation": contents.inflation(source.results),
-        "overoptimisation": optimised(source.results),
-        "settings": yaml.safe_dump(dict(source.settings), sort_keys=False, allow_unicode=True),
+        "over_optimisation": optimised(source.results),
+        "made": _made(source.results.about),
+        "settings": yaml.safe_dump(source.shown_settings, sort_keys=False, allow_unicode=True),
+        "symbols": SYMBOLS,
         **_shared(source, gathered),
     }
     return _write(folder / "index.html", "report.html.j2", content, with_charts=True)
@@ -89,8 +94,25 @@ def _shared(source: Source, gathered: Gathered) -> dict[str, Any]:
         "missing": summed([*source.missing, *gathered.missing]),
         "store": gathered.store,
         "every": gathered.every,
+        "anew": [run for run in gathered.store.runs if run["anew"]],
         "packed": Markup(gathered.store.packed()) if len(gathered.store) else None,
     }
+
+
+def _made(about: About) -> dict[str, str]:
+    """When, where and by what the results were made, as far as that is known."""
+    found = {
+        "seeds": ", ".join(map(str, about.seeds)),
+        "config": about.config,
+        "date": about.date,
+        "commit": commit_told(about),
+        "python": about.python,
+        "platform": about.platform,
+        "cores": str(about.cores or ""),
+        "memory (GiB)": "" if math.isnan(about.memory_gib) else f"{about.memory_gib:g}",
+        **about.libraries,
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def summed(missing: Sequence[Missing]) -> list[tuple[Missing, int]]:
@@ -138,6 +160,7 @@ def _environment() -> Environment:
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
     found.filters |= {"quote": shlex.quote, "seeds_told": seeds_told}
+    found.tests["bounded"] = bounded
     return found
 
 

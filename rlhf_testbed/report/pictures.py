@@ -21,17 +21,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlhf_testbed.errors import UsageError, reported
-from rlhf_testbed.files import written_whole
-from rlhf_testbed.reading import Filter, Generation, found
 from rlhf_testbed.report.page import write_report
+from rlhf_testbed.shared.errors import UsageError, reported
+from rlhf_testbed.shared.files import written_whole
+from rlhf_testbed.store.experiment_records import Results
+from rlhf_testbed.store.generations import Filter, Generation, found
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTH, HEIGHT = 1100, 760
-"""Of the window, in CSS pixels: at a README's width its text can still be read."""
+"""The window, in CSS pixels: at a README's width its text can still be read."""
 SHARPNESS = 2
 """Pixels of a picture to one of CSS."""
 MARGIN = 16
@@ -40,7 +41,7 @@ EDGES = """element => {
   return { x, y: y + scrollY, width, height };
 }"""
 ROWS = 8
-"""Of the table."""
+"""Rows of the table that are shown."""
 PATIENCE = 120_000
 """Milliseconds until a page that does not answer is given up."""
 
@@ -51,18 +52,18 @@ def take_pictures(experiment: Path, folder: Path) -> list[Path]:
     Raises `UsageError` where the experiment is not there or unfinished, where nothing in it was
     approved though unwanted, and where Playwright or Chromium are not.
     """
-    if not (experiment / "results.json").is_file():
+    if not (experiment / Results.file).is_file():
         raise UsageError(
-            f"{experiment}: no results.json: not a finished experiment "
+            f"{experiment}: no {Results.file}: not a finished experiment "
             "(make demo writes runs/corridor-demo)"
         )
     shown = telling(experiment)
-    address = f"generation/{shown.arm}/{shown.seed}/training/{shown.row['update']}"
+    address = f"generation/{shown.arm}/{shown.seed}/training/{shown.row.update}"
     with _opened(write_report(experiment)) as page:
         return [  # one after another, in the same page
             _head(page, folder / "report.png"),
             _table(page, shown.arm, folder / "generations.png"),
-            _generation(page, f"{address}/{shown.row['episode']}", folder / "generation.png"),
+            _generation(page, f"{address}/{shown.row.episode}", folder / "generation.png"),
         ]
 
 
@@ -77,7 +78,7 @@ def telling(experiment: Path) -> Generation:
 
     def rank(one: Generation) -> tuple[bool, int, int]:
         shown = sum(bool(trait) for trait in one.traits.values())
-        return one.arm == "both", int(one.row["update"]), shown
+        return one.arm == "both", one.row.update, shown
 
     return max(caught, key=rank)
 

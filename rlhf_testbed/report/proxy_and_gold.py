@@ -6,78 +6,101 @@ turn. Drawn from `proxy_and_gold.json` of each run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import altair as alt
 import numpy as np
 
-from rlhf_testbed.arrays import Floats
+from rlhf_testbed.experiment.over_seeds import SCORES
 from rlhf_testbed.measures.overoptimization import best_of_n_form, rl_form
-from rlhf_testbed.over_seeds import SCORES
 from rlhf_testbed.report.figures import COLOURS, DRAWN, SMALL, Figure, plain
 from rlhf_testbed.report.sources import RunRecord
+from rlhf_testbed.report.table import method_told
+from rlhf_testbed.store.run_records import Curve
 
-FORMS: Mapping[str, tuple[str, Callable[..., Floats]]] = {
-    "training": ("rl_form", rl_form),
-    "best_of_n": ("best_of_n_form", best_of_n_form),
+SHAPES = {
+    "circle": "circles",
+    "triangle-up": "triangles",
+    "square": "squares",
+    "diamond": "diamonds",
+    "cross": "crosses",
 }
-"""Which form is drawn through which points: its name in the file, and the form."""
+"""The shapes of points, a method each, and what a caption calls them."""
 
 
 def figure(runs: Sequence[RunRecord]) -> Figure | None:
-    """Proxy and gold score against √KL, of PPO and of best-of-n, with the fitted forms."""
+    """Proxy and gold score against √KL, by selection method, with the fitted forms."""
+    curves = {run.name: run.proxy_and_gold.curves for run in runs if run.proxy_and_gold}
     rows = plain(
         [
             row
             for run in runs
-            for means, found in run.records.get("proxy_and_gold", {}).items()
-            for row in _scores(run, means, found)
+            for method, curve in curves.get(run.name, {}).items()
+            for row in _scores(run, method, curve)
         ]
     )
     if not rows:
         return None
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     scores = [name for name in SCORES if any(row["of"] == name for row in rows)]
-    panels = [_score_panel(arm, scores) for arm in arms]
+    along = {method: curve.along for found in curves.values() for method, curve in found.items()}
+    trained = [method for method in along if along[method] == "update"]
+    methods = [*trained, *(method for method in along if method not in trained)]
+    panels = [_score_panel(arm, scores, methods) for arm in arms]
     return Figure(
         "proxy_and_gold",
         "Proxy and gold against √KL",
         "The training overseer's score (proxy) and the full-knowledge one (gold), above the base "
-        "population's. Circles: PPO, a twelfth of its updates each; triangles: best-of-n, without "
-        "training; lines: the fitted forms of the gold score (docs/METRICS.md).",
+        f"policy's. {_legend(methods, trained)}; lines: the fitted forms of the gold score "
+        "(docs/METRICS.md).",
         alt.concat(*panels, data=DRAWN, columns=3),
         rows,
     )
 
 
-def _scores(run: RunRecord, means: str, found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+def _legend(methods: Sequence[str], trained: Sequence[str]) -> str:
+    """What each shape of a point is.
+
+    >>> _legend(["ppo", "best_of_n"], ["ppo"])
+    'Circles: PPO, a twelfth of its updates each; triangles: best of n, without training'
+    """
+    told = []
+    for method, shape in zip(methods, SHAPES, strict=False):
+        how = "a twelfth of its updates each" if method in trained else "without training"
+        told.append(f"{SHAPES[shape]}: {method_told(method)}, {how}")
+    text = "; ".join(told)
+    return text[:1].upper() + text[1:]
+
+
+def _scores(run: RunRecord, method: str, curve: Curve) -> Iterator[dict[str, Any]]:
     """A run's points, and a curve for the gold score where a form was fitted."""
-    here = {"arm": run.arm, "seed": run.seed, "means": means}
-    points = found["points"]
-    for point in points:
-        for of in (name for name in SCORES if name in point):
-            at = {name: point[name] for name in ("update", "n") if name in point}
-            yield {"kind": "point", **here, "of": of, "d": point["d"], "value": point[of], **at}
-    name, form = FORMS[means]
-    alpha, beta = (found[name][letter] for letter in ("alpha", "beta"))
-    if alpha is None or beta is None:
+    here = {"arm": run.arm, "seed": run.seed, "method": method}
+    for point in curve.points:
+        for of in (name for name in SCORES if name in point.scores):
+            at = {"d": point.d, "value": point.scores[of], curve.along: point.at}
+            yield {"kind": "point", **here, "of": of, **at}
+    trained = curve.along == "update"
+    fitted = curve.rl_form if trained else curve.best_of_n_form
+    if math.isnan(fitted.alpha) or math.isnan(fitted.beta) or not curve.points:
         return
-    distances = np.linspace(0, max(point["d"] for point in points), 25)
-    drawn = zip(distances.tolist(), form(distances, alpha, beta).tolist(), strict=True)
-    for d, value in drawn:
+    form = rl_form if trained else best_of_n_form
+    distances = np.linspace(0, max(point.d for point in curve.points), 25)
+    values = form(distances, fitted.alpha, fitted.beta)
+    for d, value in zip(distances.tolist(), values.tolist(), strict=True):
         yield {"kind": "form", **here, "of": "gold", "d": d, "value": value}
 
 
-def _score_panel(arm: str, scores: Sequence[str]) -> alt.LayerChart:
+def _score_panel(arm: str, scores: Sequence[str], methods: Sequence[str]) -> alt.LayerChart:
     colour = alt.Color(
         "of:N",
         scale=alt.Scale(domain=list(scores), range=list(COLOURS[: len(scores)])),
         legend=alt.Legend(title=None),
     )
     shape = alt.Shape(
-        "means:N",
-        scale=alt.Scale(domain=["training", "best_of_n"], range=["circle", "triangle-up"]),
+        "method:N",
+        scale=alt.Scale(domain=list(methods), range=list(SHAPES)[: len(methods)]),
         legend=alt.Legend(title=None, labelExpr="replace(datum.label, /_/g, '-')"),
     )
     told = [alt.Tooltip(f"{name}:Q") for name in ("seed", "update", "n")]
@@ -85,8 +108,8 @@ def _score_panel(arm: str, scores: Sequence[str]) -> alt.LayerChart:
         alt.Chart()
         .transform_filter(f"datum.arm=='{arm}'")
         .encode(
-            x=alt.X("d:Q", title="√KL from base (√nats)"),
-            y=alt.Y("value:Q", title="score above base"),
+            x=alt.X("d:Q", title="√KL from base policy (√nats)"),
+            y=alt.Y("value:Q", title="score above base policy"),
             color=colour,
             tooltip=[*told, alt.Tooltip("value:Q", format=".3f")],
         )
@@ -96,7 +119,7 @@ def _score_panel(arm: str, scores: Sequence[str]) -> alt.LayerChart:
     return (
         alt.layer(
             forms.mark_line(strokeWidth=1, opacity=0.7).encode(
-                detail=["seed:N", "means:N"], strokeDash=alt.StrokeDash("means:N", legend=None)
+                detail=["seed:N", "method:N"], strokeDash=alt.StrokeDash("method:N", legend=None)
             ),
             points.mark_point(filled=True, size=40, opacity=0.75).encode(shape=shape),
         )

@@ -12,29 +12,31 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.files import write_text
+from rlhf_testbed.report.sentences import commit_told
 from rlhf_testbed.report.table import PRINTED
-from rlhf_testbed.shapes import RESULTS, read_json
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.files import write_text
+from rlhf_testbed.shared.record import read
+from rlhf_testbed.store.experiment_records import Results
 
 WIDTH = 100
 """Columns of the tables."""
+VERSIONS = ("torch", "trl", "transformers")
+"""Libraries whose versions stand at the head."""
 
 
 def publish(source: Path, target: Path, definitions: Path = Path("docs/METRICS.md")) -> Path:
     """Writes the folder and returns its README.md; raises `UsageError` without results."""
-    file = source / "results.json"
+    file = source / Results.file
     if not file.is_file():
-        raise UsageError(f"{source}: no results.json (rlhf-testbed experiment CONFIG makes it)")
-    results = read_json(file, RESULTS)
+        raise UsageError(f"{source}: no {file.name} (rlhf-testbed experiment CONFIG makes it)")
+    results = read(file, Results)
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, target / "results.json")
+    shutil.copyfile(file, target / file.name)
     pictures = sorted(source.glob("*.png"))
     for picture in pictures:
         shutil.copyfile(picture, target / picture.name)
@@ -46,7 +48,7 @@ def publish(source: Path, target: Path, definitions: Path = Path("docs/METRICS.m
     return target / "README.md"
 
 
-def tables(results: Mapping[str, Any]) -> str:
+def tables(results: Results) -> str:
     """All tables of the results as plain text."""
     page = io.StringIO()
     console = Console(file=page, width=WIDTH, color_system=None)
@@ -56,20 +58,19 @@ def tables(results: Mapping[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in page.getvalue().strip().splitlines())
 
 
-def _head(results: Mapping[str, Any], definitions: str) -> str:
-    about = results["about"]
-    seeds = len(about["seeds"])
+def _head(results: Results, definitions: str) -> str:
+    """What was run, when, from which commit and on which machine."""
+    about, took = results.about, results.took
     versions = ", ".join(
-        f"{name} {about['libraries'][name]}" for name in ("torch", "trl", "transformers")
+        f"{name} {about.libraries[name]}" for name in VERSIONS if name in about.libraries
     )
-    took = results.get("took")
-    time = f", {took['minutes']:.0f} minutes for {took['runs']} runs" if took else ""
-    command = f"rlhf-testbed experiment {about['config']}"
+    time = f", {took.minutes:.0f} minutes for {took.runs} runs" if took else ""
     return (
-        f"# {results['task']}: {len(results['arms'])} arms, {seeds} training seeds each\n\n"
-        f"    {command}\n\n"
-        f"{about['date']}{time}, on {about['cores']} CPU cores with "
-        f"{about['memory (GiB)']:.0f} GiB; {versions}.\n"
+        f"# {results.task}: {len(results.arms)} arms, {len(about.seeds)} training seeds each\n\n"
+        f"    rlhf-testbed experiment {about.config}\n\n"
+        f"{about.date}{time}, on {about.cores} CPU cores with {about.memory_gib:.0f} GiB; "
+        f"{versions}.\n"
+        f"Made from commit {commit_told(about) or 'unknown'}.\n"
         f"All figures: [results.json](results.json); definitions: [METRICS.md]({definitions}).\n"
         "Written by `rlhf-testbed publish` from results.json."
     )

@@ -1,34 +1,51 @@
-"""What a report is made from: the files of a run, or of all runs of an experiment.
+"""What a report is made from: the records of a run, or of all runs of an experiment.
 
     source = Source.of(Path("runs/corridor"))
-    source.results["arms"]["both"]["threat_1"]    {"mean": 0.99, "low": 0.98, "high": 1.0}
-    source.runs[0].selection["updates"]           threat 1 update by update
-    source.missing                                what is not there, why, and the command that
-                                                  makes it
+    source.results.arms["both"].figure("threat_1")    mean 0.99, low 0.98, high 1.0
+    source.runs[0].selection.updates                  threat 1 update by update
+    source.missing                                    what is not there, why, and the command that
+                                                      makes it
 
 Nothing is made up for what is missing or damaged: it is left out, and said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rlhf_testbed import shapes
-from rlhf_testbed.errors import UsageError
-from rlhf_testbed.over_seeds import of_arm, points_of
-from rlhf_testbed.reading import arm_of, runs_in
-from rlhf_testbed.run_directory import KNOWING, RunDirectory
+from rlhf_testbed.experiment.over_seeds import arm_results
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.files import read_text
+from rlhf_testbed.shared.record import Kind, read, read_settings
+from rlhf_testbed.store.experiment_records import About, ExperimentFile, Results
+from rlhf_testbed.store.generations import arm_of, runs_in
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import (
+    Checkpoints,
+    Environment,
+    Measures,
+    ProxyAndGold,
+    SelectionThroughTraining,
+)
 
-RECORDS = {
-    "measures": ("measures", shapes.MEASURES),
-    "selection": ("selection update by update", shapes.SELECTION),
-    "trajectory": ("both threats through training", shapes.TRAJECTORY),
-    "proxy_and_gold": ("proxy and gold through training", shapes.PROXY_AND_GOLD),
-}
-"""What `evaluate` files (NAME.json), what a reader calls it, and its shape."""
+NO_CURVES = ProxyAndGold(curves={})
+UNKNOWN = Environment(
+    command="",
+    python="",
+    platform="",
+    cores=0,
+    memory_gib=math.nan,
+    libraries={},
+    commit=None,
+    clean=None,
+    sources={},
+)
+"""Stands for an environment that can't be read; the page shows nothing of it."""
 
 
 class Missing(NamedTuple):
@@ -41,15 +58,16 @@ class Missing(NamedTuple):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is known of one run besides its generations."""
+    """What is known of one run besides its generations; None for what could not be read."""
 
     directory: RunDirectory
     arm: str
     seed: int
-    settings: Mapping[str, Any]
-    measures: Mapping[str, Any] | None
-    records: Mapping[str, Mapping[str, Any]]
-    """By name (`RECORDS`), those that could be read."""
+    settings: RunConfig
+    measures: Measures | None
+    selection: SelectionThroughTraining | None
+    checkpoints: Checkpoints | None
+    proxy_and_gold: ProxyAndGold | None
     missing: tuple[Missing, ...]
 
     @property
@@ -59,27 +77,44 @@ class RunRecord:
 
     @classmethod
     def of(cls, directory: RunDirectory) -> RunRecord:
-        """Reads a run's files; raises `UsageError` where even its config can't be read."""
+        """Reads a run's records; raises `UsageError` where even its settings can't be read."""
         settings = directory.settings()
-        arm, seed = arm_of(directory, settings), int(settings["seed"])
         missing: list[Missing] = []
-        measures, records = None, {}
+
+        def evaluated(kind: type[Kind], file: str, what: str) -> Kind | None:
+            try:
+                return read(directory.evaluation() / file, kind)
+            except UsageError as error:
+                missing.append(Missing(what, str(error), directory.evaluating))
+                return None
+
+        measures = selection = checkpoints = proxy_and_gold = None
         if directory.finished:
-            command = f"rlhf-testbed evaluate {directory.quoted}"
-            found = {}
-            for record, (what, shape) in RECORDS.items():
-                try:
-                    file = directory.evaluation(KNOWING) / f"{record}.json"
-                    found[record] = shapes.read_json(file, shape)
-                except UsageError as error:
-                    missing.append(Missing(what, str(error), command))
-                    if record == "measures":
-                        break
-            measures, records = found.pop("measures", None), found
+            measures = evaluated(Measures, Measures.file, "measures")
         else:
             why = f"{directory.path}: training has not finished here (no finished.json)"
             missing.append(Missing("a finished training", why, directory.training_again))
-        return cls(directory, arm, seed, settings, measures, records, tuple(missing))
+        if measures is not None:
+            selection = evaluated(
+                SelectionThroughTraining,
+                SelectionThroughTraining.file,
+                "selection update by update",
+            )
+            checkpoints = evaluated(Checkpoints, Checkpoints.file, "both threats through training")
+            proxy_and_gold = evaluated(
+                ProxyAndGold, ProxyAndGold.file, "proxy and gold through training"
+            )
+        return cls(
+            directory=directory,
+            arm=arm_of(directory, settings),
+            seed=settings.seed,
+            settings=settings,
+            measures=measures,
+            selection=selection,
+            checkpoints=checkpoints,
+            proxy_and_gold=proxy_and_gold,
+            missing=tuple(missing),
+        )
 
 
 @dataclass(frozen=True)
@@ -87,15 +122,14 @@ class Source:
     """A run or an experiment, as far as it can be read."""
 
     path: Path
-    task: str
     runs: tuple[RunRecord, ...]
-    """In the order of the arms, then of the seeds."""
-    results: Mapping[str, Any]
-    """As `results.json`; of a single run, the same made from its measures."""
-    settings: Mapping[str, Any]
-    """Of the experiment, or of the run."""
+    """In the order of the arms, then of the seeds; at least one."""
+    results: Results
+    """As filed; of a single run, or of an unfinished experiment, made from the measures."""
+    experiment: ExperimentFile | None
+    """None for a single run, and where it can't be read."""
     command: str
-    """What made it."""
+    """What made it; empty where that is not known."""
     missing: tuple[Missing, ...]
 
     @classmethod
@@ -111,24 +145,47 @@ class Source:
         if not runs:
             raise UsageError(missing[0].why)
         results, lacks = _results(path, runs)
-        order = list(results["arms"])
+        order = list(results.arms)
         runs.sort(key=lambda run: (order.index(run.arm) if run.arm in order else 99, run.seed))
-        settings, command, more = _asked(path, runs, results)
+        experiment, command, more = _asked(path, results)
         lacks += [*more, *(lack for run in runs for lack in run.missing)]
         return cls(
             path=path,
-            task=str(runs[0].settings["task"]),
             runs=tuple(runs),
             results=results,
-            settings=settings,
+            experiment=experiment,
             command=command,
             missing=(*missing, *lacks),
         )
 
     @property
+    def task(self) -> str:
+        """The task, as the settings name it."""
+        return self.settings.study.task
+
+    @property
+    def settings(self) -> RunConfig:
+        """The settings of the first run: but for arm, dials and seed, those of every run."""
+        return self.runs[0].settings
+
+    @property
+    def shown_settings(self) -> dict[str, Any]:
+        """The settings as their file has them: the experiment's, else those of the first run."""
+        if self.experiment is None:
+            return self.settings.flat()
+        return self.experiment.model_dump(mode="json")
+
+    @property
+    def bound(self) -> float:
+        """What counts as no difference in threat 2, in nats."""
+        if self.experiment is None:
+            return self.settings.experiment.equivalent_threat_2
+        return self.experiment.equivalent_threat_2
+
+    @property
     def is_experiment(self) -> bool:
         """Whether there are arms and seeds, and not one run."""
-        return not (self.path / "config.yaml").is_file()
+        return not _is_run(self.path)
 
     @property
     def arms(self) -> list[str]:
@@ -136,78 +193,82 @@ class Source:
         return list(dict.fromkeys(run.arm for run in self.runs))
 
 
-def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Mapping[str, Any], list[Missing]]:
-    """`results.json`, or the same from the measures that there are, and what that lacks."""
-    file = path / "results.json"
+def _is_run(path: Path) -> bool:
+    return RunDirectory(path).config.is_file()
+
+
+def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Results, list[Missing]]:
+    """The results as filed, or made from the measures that there are, and what is missing then."""
+    file = path / Results.file
     lacks: list[Missing] = []
     if file.is_file():
         try:
-            results = shapes.read_json(file, shapes.RESULTS)
+            results = read(file, Results)
             return results, _absent(file, results, runs)
         except UsageError as error:
             lacks.append(Missing("the experiment's results", str(error), _again(path)))
-    elif not (path / "config.yaml").is_file():
+    elif not _is_run(path):
         measured = sum(run.measures is not None for run in runs)
         why = (
             f"{file} is not there: the experiment has not finished; {measured} of the {len(runs)} "
             "runs begun so far are measured, and the figures below are of those"
         )
         lacks.append(Missing("gates, and what each dial did", why, _again(path)))
-    results = _from_measures(runs)
     try:
-        results["about"] |= _environment(runs[0].directory.path)
+        environment = runs[0].directory.read(Environment)
     except UsageError as error:
+        environment = UNKNOWN
         lacks.append(Missing("versions, machine and command", str(error), ""))
-    return results, lacks
+    return _from_measures(runs, environment), lacks
 
 
-def _absent(file: Path, results: Mapping[str, Any], runs: Sequence[RunRecord]) -> list[Missing]:
+def _absent(file: Path, results: Results, runs: Sequence[RunRecord]) -> list[Missing]:
     """The runs that the results are of, but that are not here any more."""
     here = {(run.arm, run.seed) for run in runs}
     return [
-        Missing("a run", f"{file} tells of {name}, seed {seed['seed']}, which is not here", "")
-        for name, arm in results["arms"].items()
-        for seed in arm["seeds"]
-        if (name, seed["seed"]) not in here
+        Missing("a run", f"{file} tells of {name}, seed {one.seed}, which is not here", "")
+        for name, arm in results.arms.items()
+        for one in arm.seeds
+        if (name, one.seed) not in here
     ]
 
 
-def _from_measures(runs: Sequence[RunRecord]) -> dict[str, Any]:
-    measured = [run for run in runs if run.measures is not None]
-    arms: dict[str, Any] = {}
-    for name in dict.fromkeys(run.arm for run in measured):
-        here = [run for run in measured if run.arm == name]
-        seeds = [dict(run.measures or {}) for run in here]
-        points = [points_of(run.records.get("proxy_and_gold", {})) for run in here]
-        arms[name] = {"summary": "", **of_arm(seeds, points)}
-    about = {"seeds": sorted({run.seed for run in measured or runs})}
-    task = str(runs[0].settings["task"])
-    return {"task": task, "gates": [], "arms": arms, "contrasts": [], "about": about}
-
-
-def _environment(folder: Path) -> dict[str, Any]:
-    return shapes.read_json(folder / "environment.json", shapes.ENVIRONMENT)
-
-
-def _asked(
-    path: Path, runs: Sequence[RunRecord], results: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], str, list[Missing]]:
-    """The settings, the command as the header of their file has it, and what can't be read."""
-    if (path / "config.yaml").is_file():
-        return runs[0].settings, str(results["about"].get("command", "")), []
-    try:
-        settings = shapes.read_yaml(path / "experiment.yaml", shapes.EXPERIMENT)
-    except UsageError as error:
-        lack = Missing(
-            "the experiment's settings (those of its first run are shown)", str(error), ""
+def _from_measures(runs: Sequence[RunRecord], environment: Environment) -> Results:
+    measured = [(run, run.measures) for run in runs if run.measures is not None]
+    arms = {}
+    for name in dict.fromkeys(run.arm for run, _ in measured):
+        here = [(run, measures) for run, measures in measured if run.arm == name]
+        arms[name] = arm_results(
+            "",
+            [measures for _, measures in here],
+            [run.proxy_and_gold or NO_CURVES for run, _ in here],
         )
-        return runs[0].settings, _again(path), [lack]
-    return settings, _again(path), []
+    seeds = {run.seed for run, _ in measured} or {run.seed for run in runs}
+    return Results(
+        task=runs[0].settings.study.task,
+        gates=[],
+        arms=arms,
+        contrasts=[],
+        about=About(**environment.model_dump(), config="", date="", seeds=sorted(seeds)),
+    )
+
+
+def _asked(path: Path, results: Results) -> tuple[ExperimentFile | None, str, list[Missing]]:
+    """The experiment's settings, the command as their header has it, and what can't be read."""
+    if _is_run(path):
+        return None, results.about.command, []
+    try:
+        experiment = read_settings(path / ExperimentFile.file, ExperimentFile)
+    except UsageError as error:
+        what = "the experiment's settings (those of its first run are shown)"
+        return None, _again(path), [Missing(what, str(error), "")]
+    return experiment, _again(path), []
 
 
 def _again(path: Path) -> str:
     """The command that an experiment was started with; it goes on with what is missing."""
-    file = path / "experiment.yaml"
-    if not file.is_file():
+    try:
+        header = read_text(path / ExperimentFile.file).partition("\n")[0]
+    except UsageError:
         return ""
-    return file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+    return header.lstrip("# ") if header.startswith("#") else ""

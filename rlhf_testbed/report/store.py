@@ -15,9 +15,10 @@ import json
 import zlib
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
-from rlhf_testbed.reading import STAGES, Generation
+from rlhf_testbed.store.generations import Generation
+from rlhf_testbed.store.run_directory import STAGES
 
 NUMBERS = {
     "run": "u2",
@@ -44,6 +45,15 @@ SHOWN, NOT_SHOWN, NOT_POSSIBLE = 1, 0, 2
 """What a trait's column holds."""
 
 
+class PackedRun(TypedDict):
+    """A run as the page knows it."""
+
+    arm: str
+    seed: int
+    anew: bool
+    """Whether full knowledge was asked anew, since no evaluation has filed its verdicts."""
+
+
 class Texts:
     """A table of texts, each once, numbered in the order in which they came."""
 
@@ -64,7 +74,7 @@ class Store:
 
     def __init__(self, task: str) -> None:
         self.task = task
-        self.runs: list[dict[str, Any]] = []
+        self.runs: list[PackedRun] = []
         self._columns: dict[str, array[Any]] = {
             name: array(TYPE_CODES[kind]) for name, kind in NUMBERS.items()
         }
@@ -125,30 +135,30 @@ class Store:
         return {
             "run": run,
             "stage": STAGES.index(generation.stage),
-            "update": row["update"],
-            "episode": row["episode"],
+            "update": row.update,
+            "episode": row.episode,
             "scenario": self._scenario(generation),
-            "response": texts["response"].number(row["response"]),
-            "outcome": texts["outcome"].number(row["outcome"]),
-            "unseen": texts["unseen"].number(json.dumps(generation.unseen, ensure_ascii=False)),
+            "response": texts["response"].number(row.response),
+            "outcome": texts["outcome"].number(row.outcome_json),
+            "unseen": texts["unseen"].number(json.dumps(row.view.unseen, ensure_ascii=False)),
             "reason": texts["reason"].number(generation.verdict.reason),
             "true_reason": texts["reason"].number(generation.truth.reason),
             "approved": generation.verdict.approved,
             "unwanted": generation.unwanted,
             "score": generation.verdict.score,
             "true_score": generation.truth.score,
-            "advantage": row["advantage"],
-            "kl": row["kl"],
+            "advantage": row.advantage,
+            "kl": row.kl,
         }
 
     def _scenario(self, generation: Generation) -> int:
         """A scenario's number: two that share a name but not prompt and facts are two."""
         row = generation.row
-        key = (row["scenario"], row["prompt"], row["facts"])
+        key = (row.scenario_id, row.prompt, row.facts_json)
         if key not in self._scenarios:
             self._scenarios[key] = len(self._scenarios)
-            self._of_scenario["prompt"].append(self._prompts.number(row["prompt"]))
-            self._of_scenario["facts"].append(self._facts.number(row["facts"]))
+            self._of_scenario["prompt"].append(self._prompts.number(row.prompt))
+            self._of_scenario["facts"].append(self._facts.number(row.facts_json))
         return self._scenarios[key]
 
     def _add_traits(self, traits: Mapping[str, bool | None]) -> None:

@@ -11,15 +11,20 @@ both             0.98        1.02        0.98
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from rlhf_testbed.contrasts import SYMBOLS
-from rlhf_testbed.over_seeds import TERMS
-from rlhf_testbed.report.sentences import notes, short
+from rlhf_testbed.evaluation.definitions import definition
+from rlhf_testbed.experiment.over_seeds import TERMS
+from rlhf_testbed.report.sentences import bounded, notes, seeds_told, short
+from rlhf_testbed.shared.record import Interval
+from rlhf_testbed.store.experiment_records import InflationOverSeeds, Results
+from rlhf_testbed.store.run_records import Form, Measures
+from tasks.base import SYMBOLS
 
 LEFT: dict[str, Any] = {
     "title_justify": "left",
@@ -38,159 +43,179 @@ COLUMNS = {
 }
 """Figures of the table and their headings; these and the others of `results.json` are defined in
 docs/METRICS.md."""
-MEANS_TOLD = {"training": "PPO", "best_of_n": "best of n"}
+METHODS_TOLD = {"ppo": "PPO", "grpo": "GRPO", "rloo": "RLOO", "best_of_n": "best of n"}
 SYMBOLS_OF = {"e_plus": "E+", "e_minus": "E-", "j_seen": "score", "j_true": "full-knowledge score"}
 
 
-def print_gates(results: Mapping[str, Any], console: Console) -> None:
+def print_gates(results: Results, console: Console) -> None:
     """Prints the gates, one a line; says at the head when one does not pass."""
-    broken = [gate["name"] for gate in results["gates"] if gate["status"] != "PASS"]
+    broken = [gate.name for gate in results.gates if gate.status != "PASS"]
     if broken:
         console.print(
             f"[bold red]Gates not passed: {', '.join(broken)}. "
             "The figures below can't be called deception.[/]"
         )
-    table = Table(title=f"Gates of {results['task']}", title_justify="left", box=None)
+    table = Table(title=f"Gates of {results.task}", title_justify="left", box=None)
     for heading in ("", "gate", "what was found (and what is asked)"):
         table.add_column(heading, overflow="fold")
-    for gate in results["gates"]:
-        style = STATUS_STYLE[gate["status"]]
-        table.add_row(f"[{style}]{gate['status']}[/]", gate["name"], gate["detail"])
+    for gate in results.gates:
+        style = STATUS_STYLE[gate.status]
+        table.add_row(f"[{style}]{gate.status}[/]", gate.name, gate.detail)
     console.print(table)
 
 
-def print_arms(results: Mapping[str, Any], console: Console) -> None:
+def print_arms(results: Results, console: Console) -> None:
     """Prints the arms with means and 95 % intervals over training seeds."""
-    count = len(results["about"]["seeds"])
     table = Table(
-        title=f"{results['task']}: means over {count} training seeds, "
+        title=f"{results.task}: means over {seeds_told(results)}, "
         "with 95 % intervals (threat 2 in nats)",
         **LEFT,
     )
     table.add_column(f"arm\n{' '.join(SYMBOLS.values())}", overflow="fold")
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, arm in results["arms"].items():
-        dials = arm["dials"]
+    for name, arm in results.arms.items():
+        dials = " ".join(f"{getattr(arm.dials, dial):g}" for dial in SYMBOLS)
         table.add_row(
-            "\n".join([name, " ".join(f"{dials[dial]:g}" for dial in SYMBOLS)]),
-            *(interval_text(arm.get(figure)) for figure in COLUMNS),
+            f"{name}\n{dials}",
+            *(interval_text(arm.figure(figure)) for figure in COLUMNS),
         )
     console.print(table)
     for what, reason in notes(results).items():
         console.print(f"- ({what}): {reason}", highlight=False)
 
 
-def print_contrasts(results: Mapping[str, Any], console: Console) -> None:
+def print_contrasts(results: Results, console: Console) -> None:
     """Prints what each dial did to each threat: moved, equivalent or undecided."""
+    if not results.contrasts:
+        return
     table = Table(title="What each dial did", **LEFT)
     for heading in ("dial", "arms", "threat", "", "why"):
         table.add_column(heading, overflow="fold")
-    for found in results["contrasts"]:
-        verdict = found["decision"]["verdict"]
-        high, low = found["values"]
-        reason = found["decision"]["reason"]
-        if verdict == "undecided" and found["seeds_for_equivalence"]:
-            reason += f"; equivalence may take {found['seeds_for_equivalence']} seeds"
+    for found in results.contrasts:
+        verdict, reason = found.decision.verdict, found.decision.reason
+        high, low = found.values
+        if verdict == "undecided" and found.seeds_for_equivalence:
+            reason += f"; equivalence may take {found.seeds_for_equivalence} seeds"
         table.add_row(
-            f"{SYMBOLS[found['dial']]} {high:g} → {low:g}",
-            " → ".join(found["arms"]),
-            found["threat"].removeprefix("threat_"),
+            f"{SYMBOLS[found.dial]} {high:g} → {low:g}",
+            " → ".join(found.arms),
+            found.threat.removeprefix("threat_"),
             f"[{VERDICT_STYLE[verdict]}]{verdict}[/]",
             reason,
         )
     console.print(table)
 
 
-def print_orders(results: Mapping[str, Any], console: Console) -> None:
+def print_orders(results: Results, console: Console) -> None:
     """Prints, for each arm, which curve sets on first; nothing where none did in every seed."""
     table = Table(title="Which comes first", **LEFT)
     for heading in ("arm", "question", "", "why"):
         table.add_column(heading, overflow="fold")
-    for name, arm in results["arms"].items():
-        for found in arm.get("orders", []):
-            if found["difference"] is not None:
-                table.add_row(name, found["question"], found["word"], found["reason"])
+    for name, arm in results.arms.items():
+        for found in arm.orders:
+            if not math.isnan(found.difference):
+                table.add_row(name, found.question, found.word, found.reason)
     if table.row_count:
         console.print(table)
 
 
-def print_inflation(results: Mapping[str, Any], console: Console) -> None:
+def print_inflation(results: Results, console: Console) -> None:
     """Prints where deceptive inflation or overjustification is shown, or undecided."""
     table = Table(title="Looking better than it is; paying to be believed", **LEFT)
     for heading in ("arm", "what, against whom", "", "policy minus reference"):
         table.add_column(heading, overflow="fold")
-    for name, arm in results["arms"].items():
-        for found in arm.get("inflation", []):
-            for term in (term for term in TERMS if found[term] != "not shown"):
-                what = f"{term.replace('_', ' ')}, against the {found['reference']}"
-                table.add_row(name, what, found[term], why(found, term))
+    for name, arm in results.arms.items():
+        for found in arm.inflation:
+            for term in (term for term in TERMS if getattr(found, term) != "not shown"):
+                what = f"{term.replace('_', ' ')}, against the {found.reference}"
+                table.add_row(name, what, getattr(found, term), why(found, term))
     if table.row_count:
         console.print(table)
 
 
-def why(found: Mapping[str, Any], term: str) -> str:
+def why(found: InflationOverSeeds, term: str) -> str:
     """The differences behind deceptive inflation or overjustification, on one line."""
-    told = [f"{SYMBOLS_OF[name]} {signed(found['differences'][name])}" for name in TERMS[term]]
-    return f"{', '.join(told)}; by itself in {found['seeds_with'][term]} of {found['seeds']} seeds"
+    told = [f"{SYMBOLS_OF[name]} {signed(found.differences[name])}" for name in TERMS[term]]
+    return f"{', '.join(told)}; by itself in {found.seeds_with[term]} of {found.seeds} seeds"
 
 
-def print_overoptimisation(results: Mapping[str, Any], console: Console) -> None:
+def print_over_optimisation(results: Results, console: Console) -> None:
     """Prints how proxy, gold and teacher moved before and after the gold score's peak; only where
     the training overseer learned from a teacher, whose score may then part from its own."""
     if not learned(results):
         return
     table = Table(title="Over-optimisation of the learned overseer", **LEFT)
-    for heading in ("arm, means", "score", "to the gold peak", "from there to the end"):
+    for heading in ("arm, method", "score", "to the gold peak", "from there to the end"):
         table.add_column(heading, overflow="fold")
     told = {}
     for row in optimised(results):
-        here = f"{row['arm']}, {row['means']}"
-        table.add_row(here, row["score"], row["risen"], row["since"])
-        told[here] = f"- ({here}): peak at {row['until']}; {row['form']}"
+        here = f"{row.arm}, {row.method}"
+        table.add_row(here, row.score, row.risen, row.since)
+        told[here] = f"- ({here}): peak at {row.until}; {row.form}"
     console.print(table)
     console.print("\n".join(told.values()), highlight=False)
 
 
-def learned(results: Mapping[str, Any]) -> bool:
+def learned(results: Results) -> bool:
     """Whether the training overseer learned from a teacher."""
-    records = [one for arm in results["arms"].values() for one in arm.get("overoptimisation", [])]
-    return any("teacher" in one["risen"] for one in records)
+    records = [one for arm in results.arms.values() for one in arm.over_optimisation]
+    return any("teacher" in one.risen for one in records)
 
 
-def optimised(results: Mapping[str, Any]) -> list[dict[str, str]]:
-    """How each score moved before and after the gold score's peak: a row an arm, means of selection
-    and score, in words."""
+class Optimised(NamedTuple):
+    """How one score moved before and after the gold score's peak, in words."""
+
+    arm: str
+    method: str
+    score: str
+    risen: str
+    since: str
+    until: str
+    form: str
+
+
+def optimised(results: Results) -> list[Optimised]:
+    """How each score moved before and after the gold score's peak: a row an arm, selection method
+    and score."""
     return [
-        {
-            "arm": name,
-            "means": MEANS_TOLD[found["means"]],
-            "score": score,
-            "risen": signed(found["risen"][score]),
-            "since": signed(found["since"][score]),
-            "until": f"{found['along']} {span(found['until'])}",
-            "form": form(found["form"], found["means"]),
-        }
-        for name, arm in results["arms"].items()
-        for found in arm.get("overoptimisation", [])
-        for score in found["risen"]
+        Optimised(
+            arm=name,
+            method=method_told(found.method),
+            score=score,
+            risen=signed(found.risen[score]),
+            since=signed(found.since[score]),
+            until=f"{found.along} {span(found.until)}",
+            form=form(found.form, found.along),
+        )
+        for name, arm in results.arms.items()
+        for found in arm.over_optimisation
+        for score in found.risen
     ]
 
 
-def form(fit: Mapping[str, float | None], means: str) -> str:
-    """Gao et al.'s form, as fitted, in words.
+def method_told(name: str) -> str:
+    """A selection method as a reader knows it.
 
-    >>> fit = {"alpha": 2, "beta": 1, "r_squared": 0.9, "peak_d": 2.718, "peak_gold": 2.718}
-    >>> form(fit, "training")
+    >>> method_told("best_of_n"), method_told("expert_iteration")
+    ('best of n', 'expert iteration')
+    """
+    return METHODS_TOLD.get(name, name.replace("_", " "))
+
+
+def form(fit: Form, along: Literal["update", "n"]) -> str:
+    """Gao et al.'s form, as fitted along updates or along n, in words.
+
+    >>> fit = Form(alpha=2, beta=1, r_squared=0.9, peak_d=2.718, peak_gold=2.718)
+    >>> form(fit, "update")
     'gold = d (2.000 - 1.000 ln d), r² 0.90, peak at d = 2.72'
     """
-    alpha, beta, r_squared, peak = (fit[k] for k in ("alpha", "beta", "r_squared", "peak_d"))
-    if alpha is None or beta is None:
+    if math.isnan(fit.alpha) or math.isnan(fit.beta):
         return "the form could not be fitted"
-    sign, size = "+" if beta < 0 else "-", abs(beta)
-    told = f"gold = d ({alpha:.3f} {sign} {size:.3f} {'ln d' if means == 'training' else 'd'})"
-    told += "" if r_squared is None else f", r² {r_squared:.2f}"
-    return told + (", no peak" if peak is None else f", peak at d = {peak:.2f}")
+    sign, size = "+" if fit.beta < 0 else "-", abs(fit.beta)
+    told = f"gold = d ({fit.alpha:.3f} {sign} {size:.3f} {'ln d' if along == 'update' else 'd'})"
+    told += "" if math.isnan(fit.r_squared) else f", r² {fit.r_squared:.2f}"
+    return told + (", no peak" if math.isnan(fit.peak_d) else f", peak at d = {fit.peak_d:.2f}")
 
 
 def span(updates: Sequence[int]) -> str:
@@ -199,57 +224,53 @@ def span(updates: Sequence[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def signed(interval: Mapping[str, float | None]) -> str:
+def signed(interval: Interval) -> str:
     """A difference with its interval, on one line.
 
-    >>> signed({"mean": 0.984, "low": 0.97, "high": 0.998})
+    >>> signed(Interval(mean=0.984, low=0.97, high=0.998))
     '+0.984 (0.970 to 0.998)'
-    >>> signed({"mean": None, "low": None, "high": None})
+    >>> signed(Interval(mean=math.nan, low=math.nan, high=math.nan))
     '-'
     """
-    mean, low, high = interval["mean"], interval["low"], interval["high"]
-    if mean is None:
+    if math.isnan(interval.mean):
         return "-"
-    return f"{mean:+.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
+    ends = f" ({interval.low:.3f} to {interval.high:.3f})" if bounded(interval) else ""
+    return f"{interval.mean:+.3f}{ends}"
 
 
-def interval_text(interval: Mapping[str, float | None] | None) -> str:
+def interval_text(interval: Interval | None) -> str:
     """Mean, and the interval on a line of its own, without a space: a table has eighty columns.
 
-    >>> interval_text({"mean": 0.984, "low": 0.97, "high": 0.998})
+    >>> interval_text(Interval(mean=0.984, low=0.97, high=0.998))
     '0.98\\n\\\\[0.97,1.00]'
-    >>> interval_text({"mean": 0.5, "low": None, "high": None})
+    >>> interval_text(Interval(mean=0.5, low=math.nan, high=math.nan))
     '0.50\\n(one seed)'
     >>> interval_text(None)
     '-'
     """
-    if interval is None or interval["mean"] is None:
+    if interval is None or math.isnan(interval.mean):
         return "-"
-    low, high = interval["low"], interval["high"]
-    ends = "(one seed)" if low is None or high is None else f"\\[{short(low)},{short(high)}]"
-    return f"{short(interval['mean'])}\n{ends}"
+    low, high = interval.low, interval.high
+    ends = f"\\[{short(low)},{short(high)}]" if bounded(interval) else "(one seed)"
+    return f"{short(interval.mean)}\n{ends}"
 
 
-def print_measures(measures: Mapping[str, Any], console: Console) -> None:
-    """Prints the figures of one run."""
+def print_measures(measures: Measures, console: Console) -> None:
+    """Prints the figures of one run, and why each is what it is where that needs saying."""
     table = Table(
-        title=f"{measures['arm'] or 'run'}, seed {measures['seed']}, by {measures['overseer']}",
+        title=f"{measures.arm or 'run'}, seed {measures.seed}, by {measures.judged_by.name}",
         show_header=False,
         **LEFT,
     )
-    for name, value in measures.items():
-        if isinstance(value, int | float) and name != "seed":
-            shown = (
-                "-"
-                if value != value
-                else f"{value:.3f}"
-                if isinstance(value, float)
-                else str(value)
-            )
-            table.add_row(name.replace("_", " "), shown)
+    for name, value in measures.figures.items():
+        table.add_row(name.replace("_", " "), "-" if math.isnan(value) else _figure(name, value))
     console.print(table)
-    if "threat_1_reason" in measures:
-        console.print(f"- (threat 1): {measures['threat_1_reason']}", highlight=False)
+    for name, reason in measures.reasons.items():
+        console.print(f"- ({name.replace('_', ' ')}): {reason}", highlight=False)
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{value:.0f}" if definition(name).unit == "episodes" else f"{value:.3f}"
 
 
 PRINTED = (
@@ -258,6 +279,6 @@ PRINTED = (
     print_contrasts,
     print_orders,
     print_inflation,
-    print_overoptimisation,
+    print_over_optimisation,
 )
 """Every table of an experiment's results, in order; one that has nothing to say prints nothing."""

@@ -13,6 +13,7 @@ import altair as alt
 
 from rlhf_testbed.report.figures import DRAWN, Chart, Figure, Rows, arm_colour, plain
 from rlhf_testbed.report.sentences import seeds_told
+from rlhf_testbed.store.experiment_records import Results
 
 SHARE = "threat 1: unwanted yet approved, of exposed episodes"
 NATS = "threat 2: goal-directedness towards an unintended goal (nats)"
@@ -22,21 +23,21 @@ NEAR = 0.05
 """Arms whose means are this close in both threats (share, nats) share one line of names."""
 
 
-def figure(results: Mapping[str, Any]) -> Figure:
+def figure(results: Results) -> Figure:
     """The picture with its rows."""
-    gates = [gate["status"] for gate in results["gates"]]
+    gates = [gate.status for gate in results.gates]
     passed = f"; gates passed: {gates.count('PASS')} of {len(gates)}" if gates else ""
-    several = any(len(arm["seeds"]) > 1 for arm in results["arms"].values())
+    several = any(len(arm.seeds) > 1 for arm in results.arms.values())
     over = f"over {seeds_told(results)}" if several else "(none: one seed)"
     means = _means(results)
     rows = plain([*_seeds(results), *means, *_names(means)])
     cut = ", cut at the frame" if _cut(rows) else ""
     return Figure(
         name="threat_plane",
-        title=f"{results['task']}: the two threats, measured apart",
+        title=f"{results.task}: the two threats, measured apart",
         caption="a dot a training seed; diamonds and bars: mean and 95 % interval "
         f"{over}{cut}{passed}",
-        chart=_chart(rows, list(results["arms"])),
+        chart=_chart(rows, list(results.arms)),
         rows=rows,
     )
 
@@ -116,31 +117,31 @@ def _layers(
     return alt.layer(*layers)
 
 
-def _seeds(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _seeds(results: Results) -> list[dict[str, Any]]:
     return [
         {
             "kind": "seed",
             "arm": name,
-            "seed": seed["seed"],
-            "threat_1": seed["threat_1"],
-            "threat_2": seed["threat_2"],
+            "seed": one.seed,
+            "threat_1": one.figure("threat_1"),
+            "threat_2": one.figure("threat_2"),
         }
-        for name, arm in results["arms"].items()
-        for seed in arm["seeds"]
+        for name, arm in results.arms.items()
+        for one in arm.seeds
     ]
 
 
-def _means(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _means(results: Results) -> list[dict[str, Any]]:
     """One row an arm: means, and the ends of the intervals where there are any."""
     rows = []
-    for name, arm in results["arms"].items():
+    for name, arm in results.arms.items():
         row: dict[str, Any] = {"kind": "mean", "arm": name, "threat_1": None, "threat_2": None}
         for number in (1, 2):
-            interval = arm[f"threat_{number}"]
+            interval = arm.figure(f"threat_{number}")
             if interval is not None:
-                row[f"threat_{number}"] = interval["mean"]
-                row[f"low_{number}"] = interval["low"]
-                row[f"high_{number}"] = interval["high"]
+                row[f"threat_{number}"] = interval.mean
+                row[f"low_{number}"] = interval.low
+                row[f"high_{number}"] = interval.high
         rows.append(row)
     return rows
 

@@ -12,7 +12,6 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from rlhf_testbed.arrays import Floats
 from rlhf_testbed.measures.goal_directedness import (
     attainable_meg,
     capability_conditioned,
@@ -22,6 +21,7 @@ from rlhf_testbed.measures.goal_directedness import (
     own_habit,
     threat_2,
 )
+from rlhf_testbed.shared.arrays import Floats
 
 NEVER = -math.inf
 NAN = math.nan
@@ -209,13 +209,13 @@ def test_goal_directedness_is_the_smaller_of_the_two() -> None:
     seeker = np.log([[0.75, 0.25], [0.25, 0.75]])
     against_even = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
     assert goal_directedness(seeker, even, goal) == pytest.approx(against_even)
-    # Nothing was induced where the base model did it already.
+    # Nothing was induced where the base policy pursued the goal already.
     assert goal_directedness(seeker, seeker, goal) == 0.0
     # A habit is explained by itself, although it meets the goal in three scenarios of four.
     habit, mostly = np.log([[0.9, 0.1]] * 4), [[1, 0], [1, 0], [1, 0], [0, 1]]
     assert meg(habit, uniform(4, 2), mostly) > 0.08
     assert goal_directedness(habit, uniform(4, 2), mostly) == 0.0
-    # Base model nearer than the habit: the base model's value counts.
+    # The base policy is nearer than the habit, so MEG against the base policy counts.
     base = np.log([[0.6, 0.4], [0.4, 0.6]])
     nearer = 0.75 * math.log(0.75 / 0.6) + 0.25 * math.log(0.25 / 0.4)
     assert goal_directedness(seeker, base, goal) == pytest.approx(nearer)

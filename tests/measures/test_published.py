@@ -1,7 +1,7 @@
 """Numbers and identities that were published, read off by the measures.
 
     MacDermott et al. 2024, an optimal policy     MEG = ln |A|
-    Gao et al. 2022, best of 60,000               about 10 nats from the base model
+    Gao et al. 2022, best of 60,000               about 10 nats from the base policy
     Student 1908, ten sleepers on two drugs       mean difference 1.58 hours, t 4.06, p 0.0028
 
 The four one-step examples of deceptive inflation and overjustification are this project's own: the
@@ -22,7 +22,6 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import ndtri
 from scipy.stats import entropy
 
-from rlhf_testbed.arrays import Floats
 from rlhf_testbed.measures.goal_directedness import attainable_meg, meg
 from rlhf_testbed.measures.overoptimization import (
     best_of_n,
@@ -39,6 +38,7 @@ from rlhf_testbed.measures.selection import (
     selection_gradient,
 )
 from rlhf_testbed.measures.statistics import paired_test
+from rlhf_testbed.shared.arrays import Floats
 
 SCORES = arrays(np.float64, (3, 4), elements=st.integers(-8, 8).map(lambda eighths: eighths / 8))
 
@@ -57,8 +57,8 @@ def test_meg_is_0_for_a_uniform_and_ln_a_for_an_optimal_policy(responses: int) -
 def test_meg_of_a_boltzmann_policy_is_the_entropy_that_it_gave_up(
     responses: int, beta: float
 ) -> None:
-    """MacDermott et al. 2024: ln|A| - H for a policy of the maximum-entropy family itself; so from
-    0 at beta = 0 to ln|A| at beta = infinity."""
+    """MacDermott et al. 2024: ln|A| - H for a policy of the maximum-entropy family itself, from 0
+    at beta = 0 to ln|A| at beta = infinity."""
     utility = np.linspace(0, 1, responses)[None]
     policy = beta * utility
     chances = np.exp(policy) / np.exp(policy).sum()
@@ -72,7 +72,7 @@ def test_meg_of_a_boltzmann_policy_is_the_entropy_that_it_gave_up(
     [(1.0, 1.0, 1.0, 1.0), (2.0, 1.0, math.e, math.e), (3.0, 1.5, math.e, 1.5 * math.e)],
 )
 def test_peak_of_the_rl_form(alpha: float, beta: float, d: float, gold: float) -> None:
-    """Gao et al. 2022: d (alpha - beta ln d) is largest at exp(alpha / beta - 1): beta d there."""
+    """Gao et al. 2022: d (alpha - beta ln d) is largest at exp(alpha / beta - 1), with beta d."""
     assert rl_peak(alpha, beta) == pytest.approx((d, gold))
 
 
@@ -80,7 +80,7 @@ def test_peak_of_the_rl_form(alpha: float, beta: float, d: float, gold: float) -
     ("alpha", "beta", "d", "gold"), [(1.0, 1.0, 0.5, 0.25), (2.0, 0.5, 2.0, 2.0)]
 )
 def test_peak_of_the_best_of_n_form(alpha: float, beta: float, d: float, gold: float) -> None:
-    """Gao et al. 2022: d (alpha - beta d) is largest at alpha / 2 beta: alpha^2 / 4 beta there."""
+    """Gao et al. 2022: d (alpha - beta d) is largest at alpha / 2 beta, with alpha^2 / 4 beta."""
     assert best_of_n_peak(alpha, beta) == pytest.approx((d, gold))
 
 

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rlhf_testbed.arrays import Floats
 from rlhf_testbed.measures.arguments import arrays as checked
 from rlhf_testbed.measures.selection import (
     Inflation,
@@ -27,6 +26,7 @@ from rlhf_testbed.measures.selection import (
     selection_gradient,
     unwanted_approved,
 )
+from rlhf_testbed.shared.arrays import Floats
 
 NAN = math.nan
 SCORES = st.floats(-1e3, 1e3)

@@ -76,6 +76,7 @@ testbed.Opened = class {
       node("section", { class: "side" }, node("h3", {}, heading), ...children);
     const small = (text) => node("h4", {}, text);
     const task = this.store.task;
+    const anew = one.anew ? node("p", { class: "quiet" }, "(asked anew: not evaluated)") : null;
     const unseen = one.unseen.length
       ? `${one.unseen.length} fact${one.unseen.length > 1 ? "s" : ""} hidden from it`
       : "nothing was hidden from it";
@@ -103,6 +104,7 @@ testbed.Opened = class {
         "Full knowledge",
         small("Its verdict and reason"),
         verdict(!one.unwanted, one.unwanted ? "unwanted" : "fine", one.trueScore, one.trueReason),
+        anew,
         small("What was true"),
         testbed.draw(task, one, "knowing"),
         testbed.factsTable(one, "knowing"),

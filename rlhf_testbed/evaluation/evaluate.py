@@ -1,0 +1,220 @@
+"""Evaluation: a later overseer judges what a run generated, and both threats are measured.
+
+    rlhf-testbed evaluate runs/both-3 --overseer full_knowledge
+
+    runs/both-3/fresh/held_out.parquet    once: a fresh generation for each held-out scenario,
+                                          with the training overseer's verdict
+    runs/both-3/fresh/base.parquet        the same by the base policy: before any selection
+    runs/both-3/evaluation/full_knowledge/
+      training.parquet, held_out.parquet, base.parquet    this overseer's verdicts on all of it
+      measures.json      the figures; each is defined in docs/METRICS.md
+      selection.json, checkpoints.json, proxy_and_gold.json   by held-out overseers only
+
+Happens after training and never before or during it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from overseers.base import HeldOutOverseer, Overseer, TrainingOverseer
+from overseers.learned import Learned
+from rlhf_testbed.contract.readiness import refuse_unfit
+from rlhf_testbed.evaluation.definitions import BASE
+from rlhf_testbed.evaluation.episode_measures import figures, reasons
+from rlhf_testbed.evaluation.goals import Estimated, Place, estimated, goal_reasons, measured
+from rlhf_testbed.evaluation.judged import Judged
+from rlhf_testbed.evaluation.through_training import Judges, Through, through_training
+from rlhf_testbed.judging.episode import judge_all, judge_cases
+from rlhf_testbed.judging.overseers import later_overseer, options_for, training_overseer
+from rlhf_testbed.policy.language_policy import LanguagePolicy
+from rlhf_testbed.policy.policy import Policy
+from rlhf_testbed.settings.methods import method_class
+from rlhf_testbed.settings.plugins import faults_told
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.callbacks import quiet
+from rlhf_testbed.shared.record import write
+from rlhf_testbed.store import ledger, verdicts
+from rlhf_testbed.store.base_kept import load_base
+from rlhf_testbed.store.ledger import Row
+from rlhf_testbed.store.model_card import card_file, fill_in_threats, write_card
+from rlhf_testbed.store.run_directory import STAGES, RunDirectory, Stage
+from rlhf_testbed.store.run_records import KNOWING, JudgedBy, Measures
+from tasks.base import Scenario, Task, Verdict
+
+NAMED: Mapping[str, Stage] = {"": "held_out", BASE: "base"}
+"""How the names of figures begin, of the selected policy and of the base policy."""
+
+
+class Opened(NamedTuple):
+    """A finished run, ready to be measured."""
+
+    run: RunConfig
+    base: LanguagePolicy
+    trained_by: TrainingOverseer
+    policy: Policy
+    """The selected one."""
+
+
+class Told(NamedTuple):
+    """The generations of one stage, and what a later overseer says of them."""
+
+    rows: Sequence[Row]
+    verdicts: Sequence[Verdict]
+
+
+def evaluate(
+    directory: RunDirectory,
+    overseer_name: str = KNOWING,
+    knowledge: float | None = None,
+    overseer_args: Sequence[str] | None = None,
+) -> Measures:
+    """Judges a finished run's generations and fresh ones by the named overseer; files the result.
+
+    `knowledge` is the sight of an overseer that has a choice, `overseer_args` its options; by
+    default the run's own, as far as it has them. Raises `UsageError` for an unfinished run, an
+    unknown overseer, one that breaks a rule, a damaged ledger, or a base policy that is gone.
+    """
+    opened = open_run(directory)
+    run = opened.run
+    sight, options = options_for(overseer_name, run, knowledge, overseer_args)
+    by = JudgedBy(overseer=overseer_name, knowledge=sight, options=options)
+    with faults_told(f"{directory.path}: evaluation stopped", run.task):
+        overseer = later_overseer(overseer_name, run, sight, options)
+        generate(directory, opened)
+        told = {stage: _judged(directory, overseer, stage) for stage in STAGES}
+        found = measure(opened, directory, overseer, by, told)
+    for stage, (rows, given) in told.items():
+        verdicts.write(directory.verdicts(by, stage), rows, given)
+    write(directory.evaluation(by) / Measures.file, found)
+    _tell_card(run, directory, found)
+    return found
+
+
+def open_run(directory: RunDirectory) -> Opened:
+    """Opens a finished run with its policies, and sets its number of threads.
+
+    Raises `UsageError` for an unfinished run, and for one whose base policy is gone or has changed.
+    """
+    quiet()
+    directory.summary()
+    run = directory.settings()
+    refuse_unfit(run)
+    if run.selection.threads:
+        torch.set_num_threads(run.selection.threads)
+    base = LanguagePolicy.of(load_base(directory), run.task)
+    trained_by = training_overseer(run)
+    policy = method_class(run.selection.method).policy(run, directory, base, trained_by)
+    return Opened(run, base, trained_by, policy)
+
+
+def generate(directory: RunDirectory, opened: Opened) -> None:
+    """Files fresh generations of the selected policy and of the base policy, with the training
+    overseer's verdicts, unless they are there."""
+    run = opened.run
+    count = run.evaluation.held_out_scenarios
+    scenarios = run.task.scenarios(run.dials, run.seed, "held_out", count)
+    policies: Mapping[Stage, Policy] = {"held_out": opened.policy, "base": opened.base}
+    for stage, policy in policies.items():
+        file = directory.generations(stage)
+        if not file.is_file():
+            texts = policy.sample(scenarios, run.seed)
+            episodes = judge_all(opened.trained_by, scenarios, texts)
+            ledger.write(file, [Row.of(episode, 0, at) for at, episode in enumerate(episodes)])
+
+
+def _judged(directory: RunDirectory, overseer: Overseer, stage: Stage) -> Told:
+    rows = ledger.read(directory.generations(stage))
+    episodes = judge_cases(overseer, [row.case for row in rows])
+    return Told(rows, [episode.verdict for episode in episodes])
+
+
+def measure(
+    opened: Opened,
+    directory: RunDirectory,
+    overseer: Overseer,
+    by: JudgedBy,
+    told: Mapping[Stage, Told],
+) -> Measures:
+    """All figures of one run.
+
+    The threats are defined by what a held-out overseer knows: by another overseer, only the figures
+    that need no full knowledge are given.
+    """
+    run, task = opened.run, opened.run.task
+    off = off_distribution(opened)
+    found, why = dict[str, float](), dict[str, str]()
+    through = Through({}, {}, [])
+    if isinstance(overseer, HeldOutOverseer):
+        for prefix, stage in NAMED.items():
+            judged = _columns(opened, told[stage])
+            of_stage = figures(judged)
+            found |= {f"{prefix}{name}": value for name, value in of_stage.items()}
+            unjudged = reasons(task, judged, of_stage)
+            why |= {f"{prefix}{name}": reason for name, reason in unjudged.items()}
+        scenarios = [row.scenario for row in told["held_out"].rows]
+        found["score_of_reference"] = score_of_reference(task, overseer, scenarios)
+        judges = Judges(opened.trained_by, overseer, by)
+        ends = opened.base, opened.policy
+        through = through_training(run, directory, *ends, judges, *told["training"], found)
+    else:
+        rows, given = told["held_out"]
+        utility = task.intended_goal.utility
+        found["approval_by_evaluator"] = float(np.mean([verdict.approved for verdict in given]))
+        found["score_by_evaluator"] = float(np.mean([verdict.score for verdict in given]))
+        found["success"] = float(np.mean([utility(row.scenario, row.response) for row in rows]))
+    return Measures(
+        arm=run.study.arm,
+        seed=run.seed,
+        dials=run.dials,
+        judged_by=by,
+        figures=found | off.figures | through.figures,
+        reasons=why | goal_reasons(off.figures) | through.reasons,
+        threat_2_by_goal=off.by_goal,
+        inflation=through.inflation,
+    )
+
+
+def off_distribution(opened: Opened) -> Estimated:
+    """Threat 2 and its company of a run's selected policy."""
+    run, settings = opened.run, opened.run.evaluation
+    count, samples = settings.off_distribution_scenarios, settings.response_samples
+    scenarios = run.task.scenarios(run.dials, run.seed, "off_distribution", count)
+    if samples:
+        return estimated(run.task, opened.policy, opened.base, scenarios, samples, run.seed)
+    place = Place.of(run.task, opened.base, scenarios, run.task.responses)
+    return measured(run.task, opened.policy, place)
+
+
+def score_of_reference(task: Task, overseer: Overseer, scenarios: Sequence[Scenario]) -> float:
+    """Mean score of the reference policy: the best that can be done."""
+    told = [
+        (scenario, response, chance)
+        for scenario in scenarios
+        for response, chance in task.reference_policy.policy(scenario).items()
+    ]
+    episodes = judge_all(overseer, [one[0] for one in told], [one[1] for one in told])
+    scores = [one[2] * each.verdict.score for one, each in zip(told, episodes, strict=True)]
+    return float(np.sum(scores)) / len(scenarios)
+
+
+def _columns(opened: Opened, told: Told) -> Judged:
+    """Fresh generations in columns, judged by everybody who takes part."""
+    cases = [row.case for row in told.rows]
+    taught = None
+    if isinstance(opened.trained_by, Learned):
+        taught = [one.verdict for one in judge_cases(opened.trained_by.teacher, cases)]
+    own = [row.verdict for row in told.rows]
+    return Judged.of(opened.run.task, cases, own, told.verdicts, taught)
+
+
+def _tell_card(run: RunConfig, directory: RunDirectory, measures: Measures) -> None:
+    """Puts the threats into the policy's model card; only full knowledge measures them."""
+    if not card_file(directory).exists():
+        summary = directory.summary()
+        write_card(run, directory, summary.updates, summary.episodes)
+    fill_in_threats(directory, measures)

@@ -1,0 +1,1 @@
+"""Arms, base policies and training seeds together: plan, jobs, gates, contrasts, results."""

@@ -1,0 +1,62 @@
+"""Whose an experiment's folder is: one experiment's, with one source, and nobody else's.
+
+    runs/corridor: holds an experiment with other settings: seed is 3 there, 4 here
+    runs/corridor: the source of tasks.corridor:Corridor has changed since its runs were made
+
+More arms or seeds in the same folder are the same experiment: what is there is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rlhf_testbed.experiment.plan import Experiment
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.record import read_settings, write_settings
+from rlhf_testbed.store.experiment_records import ExperimentFile
+from rlhf_testbed.store.provenance import sources, this_command
+
+
+def claim(experiment: Experiment) -> None:
+    """Makes the folder the experiment's own; raises `UsageError` where it holds another's."""
+    asked = asked_for(experiment)
+    file = experiment.folder / ExperimentFile.file
+    if file.exists():
+        there = read_settings(file, ExperimentFile)
+        changed = next(_changes(there, asked), None)
+        if changed:
+            raise UsageError(f"{experiment.folder}: {changed} (name another --output_dir)")
+        return
+    if experiment.folder.exists() and any(experiment.folder.iterdir()):
+        raise UsageError(f"{experiment.folder}: exists and is no experiment (--output_dir OTHER)")
+    write_settings(file, asked, f"# {this_command()}\n")
+
+
+def asked_for(experiment: Experiment) -> ExperimentFile:
+    """What an experiment runs, but for its arms and seeds, as its folder keeps it."""
+    bounds = experiment.run.experiment
+    return ExperimentFile(
+        config=experiment.run.flat(),
+        dials={arm.name: arm.dials for arm in experiment.task.arms},
+        equivalent_threat_1=bounds.equivalent_threat_1,
+        equivalent_threat_2=bounds.equivalent_threat_2,
+        sources=sources(experiment.run),
+    )
+
+
+def _changes(there: ExperimentFile, asked: ExperimentFile) -> Iterator[str]:
+    """Each difference in words, the source first."""
+    for name, source in asked.sources.items():
+        if name in there.sources and there.sources[name] != source:
+            yield f"the source of {name} has changed since its runs were made"
+    other = "holds an experiment with other settings"
+    here, now = (one.model_dump(mode="json", exclude={"sources"}) for one in (there, asked))
+    for name, was, is_now in (*_pairs(here["config"], now["config"]), *_pairs(here, now)):
+        if name != "config" and was != is_now:
+            yield f"{other}: {name} is {was} there, {is_now} here"
+
+
+def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name in {**one, **other}:
+        yield name, one.get(name, "not set"), other.get(name, "not set")

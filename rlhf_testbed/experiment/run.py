@@ -1,0 +1,129 @@
+"""An experiment: arms × training seeds of one task, side by side, then gates and a table.
+
+    rlhf-testbed experiment configs/corridor.yaml --seeds 0-4
+
+    runs/corridor/
+      experiment.yaml          the settings; another experiment may not share the folder
+      base/3f9c.../            the base policies of its runs, each once
+      both/seed-3/             one run directory for each arm and seed
+      gates.json, results.json, threat_plane.png, threat_plane.svg
+
+Started again after an interruption, it goes on with what is missing: an unfinished run is set
+aside, never continued or deleted. Asked for fewer arms or seeds, it keeps the results of the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rlhf_testbed.engine.job import Job, engine_named
+from rlhf_testbed.evaluation.evaluate import evaluate
+from rlhf_testbed.experiment.claim import claim
+from rlhf_testbed.experiment.gates import static_gates
+from rlhf_testbed.experiment.plan import Experiment
+from rlhf_testbed.experiment.results import measured, summarise
+from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
+from rlhf_testbed.policy.language_policy import LanguagePolicy
+from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.settings.plugins import faults_told
+from rlhf_testbed.shared.callbacks import quiet
+from rlhf_testbed.shared.progress import Watcher
+from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.store.experiment_records import GatesFile, Results, Took
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import KNOWING
+
+GATES = "gates"
+PRELOADED = ["rlhf_testbed.evaluation.evaluate"]
+"""What jobs want, and takes seconds to import."""
+
+
+def run_experiment(
+    experiment: Experiment, workers: int | None = None, engine: str = "local"
+) -> Results:
+    """Runs what is missing, measures, and files `results.json`; returns its content."""
+    claim(experiment)
+    quiet()
+    started = time.monotonic()
+    running = engine_named(engine, "--engine")
+    running.run(_base_policies(experiment), workers, PRELOADED)
+    jobs = _missing(experiment)
+    gates_file = experiment.folder / GatesFile.file
+    if not gates_file.exists():
+        told = (experiment.honest_arguments, gates_file)
+        jobs.insert(0, Job(GATES, file_static_gates, told))
+    running.run(jobs, workers, PRELOADED)
+    minutes, runs = (time.monotonic() - started) / 60, sum(job.title != GATES for job in jobs)
+    file = experiment.folder / Results.file
+    found = summarise(experiment, read(gates_file, GatesFile).gates, _took(file, minutes, runs))
+    write(file, found)
+    return found
+
+
+def _missing(experiment: Experiment) -> list[Job]:
+    """A job for each run that is not measured yet, that of gate 2 included."""
+    wanted = [(setting, seed) for seed in experiment.seeds for setting in experiment.settings]
+    honest = [(experiment.honest, seed) for seed in experiment.honest_seeds]
+    wanted += [pair for pair in honest if pair not in wanted]
+    return [
+        Job(f"{setting.name}, seed {seed}", train_and_evaluate, told)
+        for setting, seed in wanted
+        if not measured(experiment.directory(setting.name, seed))
+        for told in [(experiment.arguments(setting, seed), experiment.bases)]
+    ]
+
+
+def _base_policies(experiment: Experiment) -> list[Job]:
+    """A job for each base policy that the settings start from, one for each ρ."""
+    arguments = {
+        setting.dials.unintended_share: [*experiment.given, *setting.arguments]
+        for setting in (experiment.honest, *experiment.settings)
+    }
+    return [
+        Job(f"base policy, ρ = {share:g}", make_base_policy, (told,))
+        for share, told in arguments.items()
+    ]
+
+
+def make_base_policy(watcher: Watcher, arguments: Sequence[str]) -> None:
+    """One job: the base policy of a setting, if it isn't there yet."""
+    quiet()
+    ensure_base_policy(parse_run(arguments), watcher)
+
+
+def train_and_evaluate(watcher: Watcher, arguments: Sequence[str], bases: Path) -> None:
+    """One job: a run from the command-line arguments of its training, then its measures."""
+    run = parse_run(arguments)
+    directory = RunDirectory(run.output_dir)
+    if not directory.finished:
+        _set_aside(directory)
+        train(run, watcher, bases)
+    evaluate(directory, KNOWING)
+
+
+def file_static_gates(watcher: Watcher, arguments: Sequence[str], file: Path) -> None:
+    """One job: the gates that need no RL, with the honest setting's base policy."""
+    quiet()
+    run = parse_run(arguments)
+    base = LanguagePolicy.of(load_base_policy(ensure_base_policy(run)), run.task)
+    with faults_told(run.task.name, run.task):
+        write(file, GatesFile(gates=static_gates(run.task, base, watcher)))
+
+
+def _took(file: Path, minutes: float, runs: int) -> Took:
+    """What it took in all: with what was filed before, when it was started anew."""
+    before = (read(file, Results).took if file.exists() else None) or Took(minutes=0.0, runs=0)
+    return Took(minutes=round(minutes + before.minutes, 1), runs=runs + before.runs)
+
+
+def _set_aside(directory: RunDirectory) -> None:
+    """Moves an unfinished run out of the way, and keeps it."""
+    if not directory.path.exists():
+        return
+    taken = sum(1 for _ in directory.path.parent.glob(f"{directory.path.name}.interrupted-*"))
+    directory.path.rename(
+        directory.path.with_name(f"{directory.path.name}.interrupted-{taken + 1}")
+    )

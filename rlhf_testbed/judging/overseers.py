@@ -1,0 +1,78 @@
+"""The overseers of a run, with the models of those that read.
+
+    training_overseer(run)                                    whose scores select parameters
+    later_overseer("scripted", run, knowledge=1.0, entries=[])   who judges what it generated
+
+Nothing here imports torch until an overseer needs a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer
+from overseers.language_model import LanguageModel
+from overseers.learned import Learned
+from rlhf_testbed.settings.overseers import COMMAND_LINE, make_overseer, options_of
+from rlhf_testbed.settings.plugins import overseer_class
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.errors import UsageError
+
+
+def training_overseer(run: RunConfig, *, with_model: bool = True) -> TrainingOverseer:
+    """The run's own overseer, with its sight and options, and its model if it needs one.
+
+    Raises `UsageError` where there is no such model.
+    """
+    study = run.study
+    overseer = make_overseer(
+        study.overseer, run.task, Sight(run.dials.knowledge), study.overseer_args
+    )
+    if with_model:
+        give_model(overseer, run.output_dir)
+    if not isinstance(overseer, TrainingOverseer):
+        raise TypeError(f"{type(overseer).__name__} is held out: it can't take part in training")
+    return overseer
+
+
+def give_model(overseer: Overseer, folder: Path) -> None:
+    """Gives an overseer that reads its model, in a run's folder; raises `UsageError` for none."""
+    if isinstance(overseer, Learned):
+        from rlhf_testbed.judging import preference_model
+
+        preference_model.load(overseer, folder)
+    if isinstance(overseer, LanguageModel):
+        from rlhf_testbed.judging import language_judge
+
+        overseer.give_model(language_judge.yes_or_no(overseer.model), threshold=0.5)
+
+
+def options_for(
+    name: str, run: RunConfig, knowledge: float | None, entries: Sequence[str] | None
+) -> tuple[float | None, list[str]]:
+    """Knowledge and options of a later overseer: those given, else the run's own.
+
+    Of the run's own options only those that it has: `scripted` then judges as the teacher of a
+    learned overseer did. A held-out overseer sees everything: raises `UsageError` where knowledge
+    is given.
+    """
+    kind = overseer_class(name, f"{COMMAND_LINE}: overseer")
+    if entries is None:
+        known = options_of(kind)
+        entries = [e for e in run.study.overseer_args if e.partition("=")[0] in known]
+    if issubclass(kind, HeldOutOverseer):
+        if knowledge is not None:
+            raise UsageError(f"{COMMAND_LINE}: --knowledge: {name} sees everything (leave it out)")
+        return None, list(entries)
+    return (run.dials.knowledge if knowledge is None else knowledge), list(entries)
+
+
+def later_overseer(
+    name: str, run: RunConfig, knowledge: float | None, entries: Sequence[str]
+) -> Overseer:
+    """An overseer that judges a run's generations, with its model; raises `UsageError`."""
+    sight = Sight(1.0 if knowledge is None else knowledge)
+    overseer = make_overseer(name, run.task, sight, entries)
+    give_model(overseer, run.output_dir)
+    return overseer

@@ -1,0 +1,146 @@
+"""Language models: the small default one, and any causal LM by name, folder or GGUF file.
+
+The default is a Llama of 0.35 M parameters over whole words:
+
+    prompt     corridor 0 4 1 7 left pit floor lit floor right dark pit floor floor coin right
+    response   right around jump walk walk <eos>
+
+Every model is used the same way: a prompt's tokens, then the response's (with the space before
+it), then the end of the text. The model reads nothing else: see `tests/test_audit.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    GgufConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from rlhf_testbed.shared.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Language:
+    """A model and its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """The tokens that the model reads."""
+        return list(self.tokenizer(prompt)["input_ids"])
+
+    def response_ids(self, response: str) -> list[int]:
+        """The tokens of a response as written after a prompt, with the end of the text."""
+        words = self.tokenizer(" " + response, add_special_tokens=False)["input_ids"]
+        return [*words, self.tokenizer.eos_token_id]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The response that those tokens spell, up to the end of the text."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+
+def small_language(texts: Iterable[str], seed: int) -> Language:
+    """An untrained word-level Llama whose vocabulary is the words of `texts`."""
+    tokenizer = word_level(texts, pre_tokenizers.WhitespaceSplit(), padding_side="left")
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=96,
+        intermediate_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=128,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        tie_word_embeddings=True,
+        attn_implementation="eager",  # a fifth faster than sdpa at this size on a CPU
+    )
+    return Language(LlamaForCausalLM(config).eval(), tokenizer)
+
+
+def word_level(
+    texts: Iterable[str], split: pre_tokenizers.PreTokenizer, padding_side: str
+) -> PreTrainedTokenizerFast:
+    """A tokenizer whose vocabulary is the words into which `split` cuts `texts`."""
+    words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(text)})
+    vocabulary = {word: index for index, word in enumerate(["<pad>", "<eos>", "<unk>", *words])}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    core.pre_tokenizer = split
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side=padding_side,
+    )
+
+
+def load_language(name_or_folder: str, **kwargs: object) -> Language:
+    """Any causal LM from the Hub, a folder or a GGUF file, with a padding token of its own, padded
+    at the left. Raises `UsageError` where it can't be loaded.
+
+    A padding token beyond the vocabulary is never fed to the model: TRL masks it out.
+    """
+    place, file = _place(name_or_folder)
+    if file:  # weights as plain floats, which can be trained and saved
+        kwargs["quantization_config"] = GgufConfig(dequantize=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, **file)
+        model = AutoModelForCausalLM.from_pretrained(place, **file, **kwargs)
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise UsageError(f"model {name_or_folder}: can't be loaded ({told:.150})") from error
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
+        tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    # Else a repetition penalty or a top-k of the file's would sample from another policy.
+    model.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    return Language(model.eval(), tokenizer)
+
+
+def _place(name_or_folder: str) -> tuple[str, dict[str, str]]:
+    """What to load from, and which GGUF file there; its weights are turned into floats again."""
+    path = Path(name_or_folder)
+    if path.suffix != ".gguf":
+        return name_or_folder, {}
+    if not path.is_file():
+        raise UsageError(f"model {path}: no such file")
+    if find_spec("gguf") is None:
+        raise UsageError(
+            f"model {path}: reading a GGUF file takes a package that is not installed "
+            "(pip install 'rlhf-testbed[gguf]')"
+        )
+    return str(path.parent), {"gguf_file": path.name}
+
+
+def left_padded(rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+    """Ids, mask and positions of token rows of any length: [rows, longest], padded at the left.
+
+    Padding has id 0 and is masked, so that a padding token beyond the vocabulary is never fed.
+    """
+    length = max(map(len, rows))
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    mask = torch.zeros(len(rows), length, dtype=torch.long)
+    for index, row in enumerate(rows):
+        ids[index, length - len(row) :] = torch.tensor(row)
+        mask[index, length - len(row) :] = 1
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}

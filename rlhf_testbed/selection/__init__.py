@@ -1,0 +1,1 @@
+"""Selection: one loop, a file for each method, and one training job."""

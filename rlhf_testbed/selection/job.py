@@ -1,0 +1,93 @@
+"""One training job: a base policy, then selection by a limited overseer's scores.
+
+    train(parse_run(["--arm", "both", "--seed", "3"]), watcher)    runs/corridor-both-3/
+
+Makes or finds the base policy, runs every update of the selection method, and writes a run
+directory (see `store/run_directory.py`). It never sees a full-knowledge verdict.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+
+from rlhf_testbed.contract.readiness import refuse_unfit
+from rlhf_testbed.judging.overseers import training_overseer
+from rlhf_testbed.selection.loop import select_all
+from rlhf_testbed.selection.method import Start
+from rlhf_testbed.selection.preparation import prepared, training_scenarios
+from rlhf_testbed.settings.methods import method_class
+from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.settings.plugins import faults_told
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.callbacks import quiet
+from rlhf_testbed.shared.errors import reported
+from rlhf_testbed.shared.files import file_name
+from rlhf_testbed.shared.progress import LiveLine, Step, Watcher
+from rlhf_testbed.store.model_card import write_card
+from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_records import Finished
+
+
+def train(run: RunConfig, watcher: Watcher, shared: Path | None = None) -> RunDirectory:
+    """Selects one policy and returns its run directory; raises `UsageError`.
+
+    `shared`: where the runs of an experiment keep their base policies. A task or an overseer that
+    breaks a rule ends the training; the ledger up to then is kept.
+    """
+    quiet()
+    refuse_unfit(run)
+    state = PartialState(cpu=run.selection.use_cpu)
+    if run.selection.threads:
+        torch.set_num_threads(run.selection.threads)
+    if state.is_main_process:
+        RunDirectory.create(run)
+    base, directory = prepared(run, state, watcher, shared), RunDirectory(run.output_dir)
+    started = time.monotonic()
+    start = starting_from(run, base)
+    method = method_class(run.selection.method)(start)
+    with faults_told(f"{directory.path}: training stopped", run.task):
+        select_all(method, start.overseer, directory, watcher)
+    if state.is_main_process:
+        method.save(directory)
+        episodes = method.updates * method.episodes_per_update
+        write_card(run, directory, method.updates, episodes)
+        directory.write(
+            Finished(
+                method=run.selection.method,
+                updates=method.updates,
+                episodes=episodes,
+                seconds=round(time.monotonic() - started, 1),
+            )
+        )
+    return directory
+
+
+def starting_from(run: RunConfig, base: Path) -> Start:
+    """What the run's method starts from; `base`: the folder of the base policy."""
+    name = f"{file_name(run.study.task)}-{run.study.arm or 'dials'}-{run.seed}"
+    return Start(run, base, training_overseer(run), training_scenarios(run), name)
+
+
+def main() -> None:
+    """Runs one training job from the command line."""
+    with reported():
+        run = parse_run(sys.argv[1:], prog="accelerate launch -m rlhf_testbed.train")
+        title = f"{run.study.arm or run.study.task}, seed {run.seed}"
+        speaks = PartialState(cpu=run.selection.use_cpu).is_main_process
+        with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
+            directory = train(run, watcher)
+        if speaks:
+            print(
+                f"{directory.path}: done. Next: {directory.evaluating} "
+                f"or rlhf-testbed inspect {directory.quoted}"
+            )
+
+
+def _silent(step: Step) -> None:
+    """Of several processes one tells of all."""

@@ -1,0 +1,114 @@
+"""PPO: TRL's, as a selection method: what it does at each step of the loop.
+
+    --method ppo --kl_coef 0.02 --learning_rate 8e-4
+
+    sample    64 prompts -> responses, their log-probabilities, and value estimates
+    fitness   scores and KL -> advantages (whitened, [64, tokens]) and returns
+    select    the advantages select parameters: clipped policy and value losses
+
+`ppo_settings.py` has the settings, `ppo_trainer.py` the mathematics, TRL's to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlhf_testbed.selection.method import Method, Start
+from rlhf_testbed.selection.ppo_settings import NO_EFFECT, PPOSettings
+from rlhf_testbed.shared.errors import UsageError
+from tasks.base import Verdict
+
+if TYPE_CHECKING:
+    from overseers.base import TrainingOverseer
+    from rlhf_testbed.policy.language_policy import LanguagePolicy
+    from rlhf_testbed.policy.policy import Policy
+    from rlhf_testbed.selection.ppo_tensors import Estimate, Rollout
+    from rlhf_testbed.settings.run import RunConfig
+    from rlhf_testbed.store.ledger import Row
+    from rlhf_testbed.store.run_directory import RunDirectory
+
+
+class PPO(Method["Rollout", "Estimate"]):
+    """TRL's PPO behind the loop."""
+
+    summary = "PPO (TRL's): advantages change the parameters, a clipped step at a time"
+    settings = PPOSettings
+    no_effect = NO_EFFECT
+
+    @classmethod
+    def names_of_trainer(cls) -> set[str]:
+        """Those of TRL's PPO, of transformers' trainer and of TRL's model settings: seconds."""
+        from trl import ModelConfig
+
+        from rlhf_testbed.selection.ppo_trainer import PPOConfig
+
+        return {field.name for kind in (PPOConfig, ModelConfig) for field in fields(kind)}
+
+    def __init__(self, start: Start) -> None:
+        from rlhf_testbed.selection.ppo_build import build_trainer
+
+        self.trainer = build_trainer(start)
+        self.updates = self.trainer.args.num_total_batches
+        self.episodes_per_update = self.trainer.args.batch_size
+        self.checkpoint_every = self.trainer.checkpoint_every
+        self.is_main = self.trainer.accelerator.is_main_process
+
+    def sample(self, update: int) -> Rollout:
+        """Responses to the next batch of prompts."""
+        return self.trainer.roll_out()
+
+    def fitness(self, completions: Rollout, verdicts: Sequence[Verdict]) -> Estimate:
+        """Generalised advantage estimates from the scores and the KL penalty."""
+        return self.trainer.estimate(completions, [verdict.score for verdict in verdicts])
+
+    def select(self, completions: Rollout, fitness: Estimate) -> Mapping[str, float]:
+        """Several passes of clipped policy and value losses, then the schedule's next step."""
+        return self.trainer.optimise(completions, fitness)
+
+    def gathered(self, rows: list[Row]) -> list[Row]:
+        """The rows of all processes, by accelerate."""
+        return self.trainer.gathered(rows)
+
+    def tell(self, update: int, figures: Mapping[str, float]) -> None:
+        """To the tracker that `report_to` names."""
+        self.trainer.tell(update, figures)
+
+    def under_way(self) -> AbstractContextManager[object]:
+        """Tells transformers' callbacks of begin and end."""
+        return self.trainer.under_way()
+
+    def keep(self, folder: Path) -> None:
+        """The policy with its tokenizer; of LoRA the adapter."""
+        self.trainer.save_policy(folder)
+
+    def save(self, directory: RunDirectory) -> None:
+        """The policy with its tokenizer; of LoRA both the adapter and the merged policy."""
+        self.trainer.save_merged(directory.policy, directory.adapter)
+
+    @classmethod
+    def policy(
+        cls, run: RunConfig, directory: RunDirectory, base: LanguagePolicy, by: TrainingOverseer
+    ) -> Policy:
+        """The saved policy."""
+        if not directory.policy.is_dir():
+            raise UsageError(f"{directory.policy}: is not there, though training has finished here")
+        return _loaded(directory.policy, base)
+
+    @classmethod
+    def checkpoints(
+        cls, run: RunConfig, directory: RunDirectory, base: LanguagePolicy
+    ) -> Iterator[tuple[int, Policy]]:
+        """Each checkpoint, loaded when it is its turn."""
+        for update, folder in directory.checkpoints.items():
+            yield update, _loaded(folder, base)
+
+
+def _loaded(folder: Path, base: LanguagePolicy) -> Policy:
+    from rlhf_testbed.policy.language import load_language
+    from rlhf_testbed.policy.language_policy import LanguagePolicy
+
+    return LanguagePolicy(load_language(str(folder), attn_implementation="eager"), base.longest)

@@ -1,0 +1,265 @@
+"""The one reader of generations: find the ones that matter, and see each from both sides.
+
+    found(Path("runs/corridor"), Filter(arm="both", approved=True, unwanted=True))
+
+    both, seed 3, update 60, episode 12: "right walk jump walk walk"
+      verdict   1.0, approved, "reached the coin"                        by the training overseer
+      truth     0.4, rejected, "reached the coin, trampled the bed ..."   under full knowledge
+
+Works on a run, or on an experiment (all its runs); inspection, report and exports all read through
+it. A verdict is read where it is filed. Of a run that was not evaluated, full knowledge is asked
+anew from what the ledger holds, and `anew` says so. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.judging.episode import judge_cases
+from rlhf_testbed.settings.plugins import faults_told
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.errors import UsageError, looked_up, unknown
+from rlhf_testbed.store import ledger, verdicts
+from rlhf_testbed.store.ledger import Row
+from rlhf_testbed.store.run_directory import RunDirectory, Stage
+from rlhf_testbed.store.run_records import KNOWING, JudgedBy
+from tasks.base import Task, Verdict
+
+
+class Generation(NamedTuple):
+    """One episode as a reader sees it."""
+
+    arm: str
+    seed: int
+    stage: Stage
+    row: Row
+    """With the training overseer's view and verdict."""
+    truth: Verdict
+    """By the full-knowledge overseer."""
+    anew: bool
+    """Whether that was asked for now, since no evaluation has filed it."""
+    traits: Mapping[str, bool | None]
+    exposed: bool
+    """Whether the bad behaviour was possible out of a limited overseer's sight."""
+    later: Mapping[str, Verdict] = MappingProxyType({})
+    """Filed verdicts of later overseers, by the names that they are filed under."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the training overseer."""
+        return self.row.verdict
+
+    @property
+    def unwanted(self) -> bool:
+        """Rejected under full knowledge."""
+        return not self.truth.approved
+
+    @property
+    def unwanted_approved(self) -> bool | None:
+        """Approved by the training overseer though unwanted; None where it was not exposed."""
+        return self.verdict.approved and self.unwanted if self.exposed else None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which generations to show; None: any."""
+
+    arm: str | None = None
+    seed: int | None = None
+    updates: range | None = None
+    approved: bool | None = None
+    unwanted: bool | None = None
+    text: str | None = None
+    """Part of the response, in capitals or not."""
+    search: str | None = None
+    """Part of the prompt, the response, the scenario's name or a reason, in capitals or not."""
+    trait: str | None = None
+    """A behaviour that the episode shows, such as `tramples unseen`."""
+    scenario: str | None = None
+    """The scenario's name."""
+
+    def admits(self, generation: Generation) -> bool:
+        """Whether a generation of a run that was let in is to be shown."""
+        row = generation.row
+        return (
+            (self.updates is None or row.update in self.updates)
+            and (self.approved is None or row.approved == self.approved)
+            and (self.unwanted is None or generation.unwanted == self.unwanted)
+            and (self.scenario is None or self.scenario == row.scenario_id)
+            and (self.trait is None or bool(generation.traits.get(self.trait)))
+            and (self.text is None or _holds(self.text, row.response))
+            and (self.search is None or _holds(self.search, *_words_of(generation)))
+        )
+
+
+def parse_updates(text: str) -> range:
+    """A range of updates from `60` or `55-60`; raises `UsageError`.
+
+    >>> parse_updates("55-60")
+    range(55, 61)
+    """
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
+    if not match or int(match[2] or match[1]) < int(match[1]):
+        raise UsageError(f"--update = {text} can't be read (right: 60, or 55-60)")
+    return range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
+def runs_in(path: Path) -> list[RunDirectory]:
+    """The run at `path`, or the runs of the experiment at `path`; raises `UsageError`."""
+    if not path.exists():
+        raise UsageError(f"{path}: no such run or experiment")
+    if (path / "config.yaml").is_file():
+        return [RunDirectory.open(path)]
+    found = [
+        RunDirectory(config.parent)
+        for config in sorted(path.glob("*/seed-*/config.yaml"))
+        if "." not in config.parent.name
+    ]
+    if not found:
+        raise UsageError(f"{path}: neither a run (config.yaml) nor an experiment (ARM/seed-N/)")
+    return found
+
+
+def generations(path: Path, wanted: Filter, limit: int | None = None) -> list[Generation]:
+    """The first `limit` generations that the filter admits; raises `UsageError`."""
+    return list(islice(found(path, wanted), limit))
+
+
+def found(path: Path, wanted: Filter, stage: Stage = "training") -> Iterator[Generation]:
+    """The generations that the filter admits, one by one as they are read; raises `UsageError`."""
+    runs = [(directory, directory.settings()) for directory in runs_in(path)]
+    names = {
+        "arm": [{str(run.study.arm), arm_of(directory, run)} for directory, run in runs],
+        "seed": [{str(run.seed)} for _, run in runs],
+    }
+    chosen = list(range(len(runs)))
+    for name, value in (("arm", wanted.arm), ("seed", wanted.seed)):
+        there = sorted(set().union(*names[name]))
+        if value is not None and str(value) not in there:
+            raise UsageError(
+                f"{path}: no run with {name} = {value} (there are: {', '.join(there)})"
+            )
+        chosen = [at for at in chosen if value is None or str(value) in names[name][at]]
+    if wanted.trait is not None and chosen:
+        _refuse_unknown_trait(*runs[chosen[0]], wanted.trait)
+    return (
+        generation
+        for at in chosen
+        for generation in of_stage(stage, *runs[at])
+        if wanted.admits(generation)
+    )
+
+
+ORDERS: Mapping[str, Callable[[Generation], float]] = {
+    "score": lambda generation: generation.verdict.score,
+    "true_score": lambda generation: generation.truth.score,
+    "advantage": lambda generation: generation.row.advantage,
+    "kl": lambda generation: generation.row.kl,
+}
+"""What generations can be put in order by."""
+
+
+def in_order(generations: Iterator[Generation], by: str | None) -> Iterator[Generation]:
+    """Generations by one of `ORDERS`, falling where it begins with a minus; NaN comes last.
+
+    As they come where `by` is None. Raises `UsageError` for another order.
+    """
+    if by is None:
+        return generations
+    key = looked_up("--sort", by.removeprefix("-"), ORDERS)
+    sign = -1 if by.startswith("-") else 1
+
+    def rank(generation: Generation) -> float:
+        value = sign * key(generation)
+        return value if value == value else float("inf")
+
+    return iter(sorted(generations, key=rank))
+
+
+def of_stage(stage: Stage, directory: RunDirectory, run: RunConfig) -> Iterator[Generation]:
+    """A run's generations of one stage, in order; raises `UsageError`."""
+    file = directory.generations(stage)
+    if stage != "training" and not file.is_file():
+        raise UsageError(f"{file} is not there ({directory.evaluating})")
+    task, arm = run.task, arm_of(directory, run)
+    with faults_told(f"{directory.path}", task):
+        rows = ledger.read(file)
+        later = _later(directory, stage, rows)
+        truths = later.get(KNOWING) or _anew(task, rows)
+        for at, row in enumerate(rows):
+            traits = task.traits(row.scenario, row.outcome)
+            yield Generation(
+                arm=arm,
+                seed=run.seed,
+                stage=stage,
+                row=row,
+                truth=truths[at],
+                anew=KNOWING not in later,
+                traits=traits,
+                exposed=traits[task.concealed_trait] is not None,
+                later={name: filed[at] for name, filed in later.items()},
+            )
+
+
+def arm_of(directory: RunDirectory, run: RunConfig) -> str:
+    """The arm of a run, with the dials that its experiment varied: `both randomised=0.1`.
+
+    The task's name where a run has no arm.
+    """
+    arm, folder = run.study.arm or run.study.task, directory.path.parent.name
+    return folder if folder.startswith(f"{arm} ") else arm
+
+
+def _later(
+    directory: RunDirectory, stage: Stage, rows: Sequence[Row]
+) -> dict[str, Sequence[Verdict]]:
+    """What later overseers have filed on one stage's generations, by name."""
+    return {
+        judged_by.name: verdicts.read(
+            directory.verdicts(judged_by, stage), rows, _again(directory, judged_by)
+        )
+        for judged_by in directory.evaluations
+    }
+
+
+def _again(directory: RunDirectory, judged_by: JudgedBy) -> str:
+    words = [directory.evaluating]
+    if judged_by.overseer != KNOWING:
+        words.append(f"--overseer {judged_by.overseer}")
+    if judged_by.knowledge is not None:
+        words.append(f"--knowledge {judged_by.knowledge:g}")
+    return " ".join([*words, *(f"--overseer_args {option}" for option in judged_by.options)])
+
+
+def _anew(task: Task, rows: Sequence[Row]) -> Sequence[Verdict]:
+    """Full-knowledge verdicts that nobody has filed."""
+    return [one.verdict for one in judge_cases(FullKnowledge(task), [row.case for row in rows])]
+
+
+def _refuse_unknown_trait(directory: RunDirectory, run: RunConfig, trait: str) -> None:
+    row = next(ledger.rows_in(directory.ledger))
+    known = run.task.traits(row.scenario, row.outcome)
+    if trait not in known:
+        raise unknown("--trait", trait, known)
+
+
+def _words_of(generation: Generation) -> tuple[str, ...]:
+    row = generation.row
+    return (
+        row.prompt,
+        row.response,
+        row.scenario_id,
+        generation.verdict.reason,
+        generation.truth.reason,
+    )
+
+
+def _holds(part: str, *texts: str) -> bool:
+    return any(part.casefold() in text.casefold() for text in texts)

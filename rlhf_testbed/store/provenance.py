@@ -1,0 +1,119 @@
+"""Where results come from: versions, machine, command, commit, and the source of plug-ins.
+
+    environment(run).sources    {"tasks.corridor:Corridor": "9f2c09a1...", ...}
+
+What a task or an overseer does is in its source: two runs with the same settings and another source
+are two different runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+from rlhf_testbed.settings.methods import method_class
+from rlhf_testbed.settings.plugins import dotted, overseer_class, task_class
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.store.run_records import Environment
+
+LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
+PROJECT = Path(__file__).parents[2]
+DIGITS = 16
+"""Of a hash, as it is filed."""
+
+
+def environment(run: RunConfig) -> Environment:
+    """Versions, machine and command of this process, and the sources of a run."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return Environment(
+        command=this_command(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cores=os.cpu_count() or 1,
+        memory_gib=round(memory, 1),
+        libraries={name: version(name) for name in LIBRARIES},
+        commit=_git("rev-parse", "HEAD"),
+        clean=None if (changed := _git("status", "--porcelain")) is None else not changed,
+        sources=sources(run),
+    )
+
+
+def this_command() -> str:
+    """The command of this process, as it can be typed again wherever the package is installed."""
+    module = sys.modules["__main__"].__spec__  # of `python -m`
+    program = f"python -m {module.name}" if module else Path(sys.argv[0]).name
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])
+
+
+def sources(run: RunConfig) -> dict[str, str]:
+    """The hash of the source of a run's task, overseer and method, by their dotted paths."""
+    kinds: tuple[type, ...] = (
+        task_class(run.study.task),
+        overseer_class(run.study.overseer),
+        method_class(run.selection.method),
+    )
+    return {dotted(kind): source_hash(kind) for kind in kinds}
+
+
+def source_hash(kind: type) -> str:
+    """The hash of the source that a class is made of, in hexadecimal digits.
+
+    That is its module and those of its base classes, with the modules of the same package whose
+    functions or classes they use, and so on. Of this package only the former: its commit says the
+    rest.
+    """
+    own = [sys.modules[base.__module__] for base in kind.__mro__]
+    waiting, found = list(own), dict[str, str]()
+    while waiting:
+        module = waiting.pop()
+        source = _source(module)
+        if module.__name__ not in found and source is not None:
+            found[module.__name__] = source
+            waiting += _used(module)
+    text = "\0".join(f"{name}\0{source}" for name, source in sorted(found.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _used(module: ModuleType) -> list[ModuleType]:
+    """The modules of the same package that a module's names come from."""
+    top = module.__name__.partition(".")[0]
+    if top == "rlhf_testbed":
+        return []
+    names = {
+        value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        for value in vars(module).values()
+    }
+    return [
+        sys.modules[name]
+        for name in names
+        if isinstance(name, str) and name.partition(".")[0] == top and name in sys.modules
+    ]
+
+
+def _source(module: ModuleType) -> str | None:
+    """A module's source; None for what is Python's own, or has none."""
+    if module.__name__.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return None
+
+
+def _git(*words: str) -> str | None:
+    """What git says of the project's own repository; None where it is not in one."""
+    if not (PROJECT / ".git").exists():
+        return None
+    try:
+        ended = subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True)
+    except OSError:
+        return None
+    return ended.stdout.strip() if ended.returncode == 0 else None
