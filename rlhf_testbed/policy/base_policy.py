@@ -30,6 +30,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 
 from rlhf_testbed.policy.language import Language, left_padded, load_language, small_language
+from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
 from rlhf_testbed.settings.plugins import blamed
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import WatchedTraining, learning_note
@@ -106,6 +107,7 @@ def recipe(run: RunConfig) -> Recipe:
         settings.base_seed,
     )
     language = _untaught(run, demonstrations)
+    refuse_alike(language, run.task.responses, "responses")
     folder = cache_folder() / "base" / _digest(_about(language, demonstrations, learning))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +165,8 @@ def learn(
     """Trains the model, in place, to write the demonstrated responses; loss on responses only."""
     if learning.steps == 0:
         return
+    shown = _Demonstrated(language, demonstrations)
+    refuse_short_context(language.model, max(len(a) + len(b) for a, b in shown.rows))
     set_seed(learning.seed)
     with tempfile.TemporaryDirectory() as scratch, _threads(THREADS):
         trainer = Trainer(
@@ -183,7 +187,7 @@ def learn(
                 dataloader_pin_memory=torch.cuda.is_available(),
                 remove_unused_columns=False,
             ),
-            train_dataset=_Demonstrated(language, demonstrations),
+            train_dataset=shown,
             data_collator=_collated,
             callbacks=[WatchedTraining(watcher, learning_note)],
         )

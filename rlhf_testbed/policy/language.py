@@ -30,6 +30,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from rlhf_testbed.policy.suitable import refuse_unsuitable
 from rlhf_testbed.shared.errors import UsageError
 
 
@@ -93,7 +94,7 @@ def word_level(
 
 def load_language(name_or_folder: str, **kwargs: object) -> Language:
     """Any causal LM from the Hub, a folder or a GGUF file, with a padding token of its own, padded
-    at the left. Raises `UsageError` where it can't be loaded.
+    at the left. Raises `UsageError` where it can't be loaded, or can't be a policy.
 
     A padding token beyond the vocabulary is never fed to the model: TRL masks it out.
     """
@@ -109,6 +110,7 @@ def load_language(name_or_folder: str, **kwargs: object) -> Language:
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
         tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    refuse_unsuitable(name_or_folder, model, tokenizer)
     # Else a repetition penalty or a top-k of the file's would sample from another policy.
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id

@@ -52,13 +52,16 @@ def _scored(
     ids, scored = (tensor.repeat(len(questions), 1) for tensor in (ids, scored))
     mask = prompt["attention_mask"].repeat_interleave(len(answers), dim=0)
     end = prompt["position_ids"][:, -1:].repeat_interleave(len(answers), dim=0)
-    later = model(
-        input_ids=ids[:, :-1],
-        attention_mask=torch.cat([mask, torch.ones_like(ids[:, :-1])], dim=1),
-        position_ids=end + 1 + torch.arange(length - 1, device=model.device),
-        cache=read.cache,
-    ).logits
-    logits = torch.cat([first, later], dim=1).float().log_softmax(-1)
+    logits = first
+    if length > 1:
+        later = model(
+            input_ids=ids[:, :-1],
+            attention_mask=torch.cat([mask, torch.ones_like(ids[:, :-1])], dim=1),
+            position_ids=end + 1 + torch.arange(length - 1, device=model.device),
+            cache=read.cache,
+        ).logits
+        logits = torch.cat([first, later], dim=1)
+    logits = logits.float().log_softmax(-1)
     tokens = logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1).masked_fill(~scored, 0.0)
     total: Floats = tokens.sum(1).double().cpu().numpy().reshape(len(questions), len(answers))
     return total

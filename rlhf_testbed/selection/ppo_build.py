@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import torch
 from peft import LoraConfig
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, set_seed
+from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    set_seed,
+)
 
 from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import longest_response
+from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
 from rlhf_testbed.selection.method import Start
-from rlhf_testbed.selection.ppo_settings import PPOSettings
+from rlhf_testbed.selection.ppo_settings import LORA, PPOSettings
 from rlhf_testbed.selection.ppo_trainer import PPOConfig, SelectionTrainer
 from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.errors import UsageError
 
 TAKEN = (
     "learning_rate lr_scheduler_type warmup_steps optim weight_decay adam_beta1 adam_beta2 "
@@ -39,12 +49,15 @@ def build_trainer(start: Start, scores: torch.nn.Module | None = None) -> Select
         start.base, attn_implementation=run.base.attn_implementation, dtype=run.base.dtype
     )
     length = run.selection.response_length or longest_response(language, run.task)
+    prompt = max(len(language.prompt_ids(scenario.prompt)) for scenario in start.scenarios)
+    refuse_short_context(language.model, prompt + length)
+    refuse_alike(language, [scenario.prompt for scenario in start.scenarios], "prompts")
     trainer = SelectionTrainer(
         ppo_config(run, settings, length, start.name),
         language,
         start.scenarios,
         value_model(str(start.base), settings.value_layers),
-        lora_config(settings),
+        lora_config(settings, language.model),
         scores or NoScores(),
     )
     trainer.checkpoint_every = settings.checkpoint_every
@@ -69,16 +82,29 @@ def ppo_config(run: RunConfig, settings: PPOSettings, length: int, run_name: str
     )
 
 
-def lora_config(settings: PPOSettings) -> LoraConfig | None:
-    """LoRA as the settings have it; TRL's PPO switches dropout off, so there is none."""
+def lora_config(settings: PPOSettings, model: PreTrainedModel) -> LoraConfig | None:
+    """LoRA as the settings have it; TRL's PPO switches dropout off, so there is none.
+
+    Where no modules are named and peft has no default for the architecture: all linear ones.
+    Raises `UsageError` for modules that there are not.
+    """
     if not settings.use_peft:
         return None
+    _refuse_absent(settings, model)
+    named = settings.lora_target_modules or None
+    known = model.config.model_type in TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    if named is None and not known and not settings.lora_target_parameters:
+        return _lora(settings, "all-linear")
+    return _lora(settings, named)
+
+
+def _lora(settings: PPOSettings, modules: list[str] | str | None) -> LoraConfig:
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.lora_r,
         lora_alpha=settings.lora_alpha,
         lora_dropout=0.0,
-        target_modules=settings.lora_target_modules or None,
+        target_modules=modules,
         target_parameters=settings.lora_target_parameters or None,
         modules_to_save=settings.lora_modules_to_save or None,
         use_rslora=settings.use_rslora,
@@ -86,14 +112,51 @@ def lora_config(settings: PPOSettings) -> LoraConfig | None:
     )
 
 
-def value_model(folder: str, layers: int | None) -> PreTrainedModel:
+def _refuse_absent(settings: PPOSettings, model: PreTrainedModel) -> None:
+    """Raises `UsageError` for modules or parameters to adapt that the model doesn't have."""
+    modules = [name for name, _ in model.named_modules() if name]
+    parameters = [name for name, _ in model.named_parameters()]
+    for setting in LORA:
+        there = parameters if "parameters" in setting else modules
+        for name in getattr(settings, setting):
+            if name != "all-linear" and not any(f".{each}".endswith(f".{name}") for each in there):
+                last = dict.fromkeys(each.rpartition(".")[2] for each in there)
+                raise UsageError(
+                    f"{setting} = {name} is not in the model (there are: {', '.join(last):.120})"
+                )
+
+
+class ValueModel(torch.nn.Module):
+    """A model's layers with a head of one number, in the form that TRL's trainer asks for.
+
+    For architectures of which transformers has no class that does it.
+    """
+
+    base_model_prefix = "backbone"
+
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.config = backbone.config
+        size = backbone.config.get_text_config().hidden_size
+        self.score = torch.nn.Linear(size, 1, bias=False, dtype=backbone.dtype)
+
+
+def value_model(folder: str, layers: int | None) -> PreTrainedModel | ValueModel:
     """A value model that starts as the base policy's first `layers` layers, with a zero head.
 
-    Zero, so that the first update's estimates are not the noise of a random head.
+    Zero, so that the first update's estimates are not the noise of a random head. Raises
+    `UsageError` for more layers than there are.
     """
+    config = AutoConfig.from_pretrained(folder)
+    there = config.get_text_config().num_hidden_layers
+    if layers is not None and layers > there:
+        raise UsageError(f"value_layers = {layers}: the base policy has {there} layers")
     depth = {} if layers is None else {"num_hidden_layers": layers}
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=1, attn_implementation="eager", **depth
-    )
+    told = {"attn_implementation": "eager", **depth}
+    if type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, **told)
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING or not hasattr(model, "score"):
+        model = ValueModel(AutoModel.from_pretrained(folder, **told))
     torch.nn.init.zeros_(model.score.weight)
     return model

@@ -46,14 +46,13 @@ from trl.experimental.ppo.ppo_trainer import (
     first_true_indices,
     forward,
     get_reward,
-    masked_mean,
-    masked_whiten,
     selective_log_softmax,
     truncate_response,
     unwrap_model_for_generation,
 )
 
 from rlhf_testbed.policy.language import Language
+from rlhf_testbed.selection import masked
 from rlhf_testbed.selection.ppo_tensors import Estimate, Part, Rollout, up_to
 from rlhf_testbed.store.ledger import Row
 from tasks.base import Scenario
@@ -87,6 +86,8 @@ class SelectionTrainer(PPOTrainer):
             value_model=value_model,
             peft_config=peft_config,
         )
+        for model in (self.policy_model, self.ref_model, self.value_model):
+            switch_dropout_off(model)
         for printer in (PrinterCallback, DEFAULT_PROGRESS_CALLBACK):
             self.remove_callback(printer)
         self.language = language
@@ -188,13 +189,13 @@ class SelectionTrainer(PPOTrainer):
         ends = torch.where(rollout.last + 1 < tokens, rollout.last + 1, rollout.last)
         booked[torch.arange(len(booked), device=booked.device), ends] += scores
         if args.whiten_rewards:
-            booked = masked_whiten(booked, mask=rollout.value_mask, shift_mean=False)
+            booked = masked.whitened(booked, rollout.value_mask, shift_mean=False)
             booked = booked.masked_fill(~rollout.value_mask, 0)
         advantages = self._advantages(booked, rollout.values)
-        whitened = masked_whiten(advantages, rollout.response_mask)
+        whitened = masked.whitened(advantages, rollout.response_mask)
         whitened = whitened.masked_fill(~rollout.response_mask, 0)
         return Estimate(
-            values=masked_mean(whitened, rollout.response_mask, axis=1).tolist(),
+            values=masked.row_means(whitened, rollout.response_mask).tolist(),
             kl=kl.sum(1).tolist(),
             advantages=whitened,
             returns=advantages + rollout.values,
@@ -250,12 +251,12 @@ class SelectionTrainer(PPOTrainer):
         old_values, returns = rollout.values[chosen], estimate.returns[chosen]
         clipped = values.clamp(old_values - args.cliprange_value, old_values + args.cliprange_value)
         worse = torch.max(torch.square(values - returns), torch.square(clipped - returns))
-        value_loss = 0.5 * masked_mean(worse, valued)
+        value_loss = 0.5 * masked.mean(worse, valued)
         difference = new - rollout.old_log_probs[chosen]
         ratio, advantages = torch.exp(difference), estimate.advantages[chosen]
         plain = -advantages * ratio
         bounded = -advantages * ratio.clamp(1.0 - args.cliprange, 1.0 + args.cliprange)
-        policy_loss = masked_mean(torch.max(plain, bounded), kept)
+        policy_loss = masked.mean(torch.max(plain, bounded), kept)
         self.accelerator.backward(policy_loss + args.vf_coef * value_loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -264,8 +265,11 @@ class SelectionTrainer(PPOTrainer):
             return {
                 "loss/policy_avg": policy_loss.detach(),
                 "loss/value_avg": value_loss.detach(),
+                "policy/approxkl": masked.mean(0.5 * difference**2, kept),
+                "policy/entropy": masked.mean(entropy, kept),
+                "policy/ratio": masked.mean(ratio, kept),
                 "policy/approxkl_avg": 0.5 * (difference**2).mean(),
-                "policy/clipfrac_avg": masked_mean((bounded > plain).float(), kept),
+                "policy/clipfrac_avg": masked.mean((bounded > plain).float(), kept),
                 "policy/entropy_avg": entropy.mean(),
                 "val/ratio": ratio.mean(),
             }
@@ -335,3 +339,15 @@ class SelectionTrainer(PPOTrainer):
     def _mean(self, value: torch.Tensor) -> float:
         """Mean over processes."""
         return float(self.accelerator.gather_for_metrics(value).mean().item())
+
+
+def switch_dropout_off(model: torch.nn.Module | None) -> None:
+    """Sets every rate of dropout to 0, those too that a model calls as functions (OPT's).
+
+    TRL switches off the modules only: with functional dropout on, a policy would differ from its
+    own reference before the first update.
+    """
+    for module in () if model is None else model.modules():
+        for name, value in vars(module).items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
