@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
 from conftest import SMALL
+from rlhf_testbed.experiment.claim import held
 from rlhf_testbed.experiment.over_seeds import interval
 from rlhf_testbed.experiment.plan import Experiment, plan, plan_gates
 from rlhf_testbed.experiment.results import elsewhere
@@ -154,6 +156,18 @@ def test_a_folder_of_another_experiment_is_refused(
     (tmp_path / "mine" / "notes.txt").write_text("keep")
     with pytest.raises(UsageError, match="is no experiment"):
         run_experiment(plan(str(other), output_dir=str(tmp_path / "mine")))
+
+
+def test_a_second_command_in_the_same_folder_is_told_who_holds_it(
+    experiment: Experiment, results: Results
+) -> None:
+    filed = (experiment.folder / "results.json").read_bytes()
+    with held(experiment):
+        with pytest.raises(UsageError, match=rf"is in use by process {os.getpid()}: ") as told:
+            run_experiment(experiment)
+        assert "\n" not in str(told.value)
+    assert (experiment.folder / "results.json").read_bytes() == filed
+    run_experiment(experiment)  # once the first has ended
 
 
 def test_dials_that_arms_set_are_refused_in_an_experiment(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ REFUSED = {
     "test_readiness:NothingOffDistribution": "scenarios: off_distribution: asked for 8, 0 came",
     "test_readiness:Numbered": "prompt and id must be texts",
     "test_contract:Ghostly": "scenarios: concealable, and no fact: ghost",
-    "test_readiness:Tongueless": "the response space is finite and unique: 0 responses (at least 2)",
+    "test_readiness:Tongueless": "response space is finite and unique: 0 responses (at least 2)",
     "test_contract:BeyondOne": "goals are utilities, and one is intended: the utility of 'right_en",
     "test_contract:Inseparable": "goals come apart off distribution: 'left",
     "test_readiness:Leaderless": "every motive has a scripted policy: 0 ",

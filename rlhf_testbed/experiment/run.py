@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rlhf_testbed.engine.job import Job, engine_named
 from rlhf_testbed.evaluation.evaluate import evaluate
-from rlhf_testbed.experiment.claim import claim
+from rlhf_testbed.experiment.claim import claim, held
 from rlhf_testbed.experiment.gates import static_gates
 from rlhf_testbed.experiment.plan import Experiment
 from rlhf_testbed.experiment.results import measured, summarise
@@ -44,22 +44,27 @@ PRELOADED = ["rlhf_testbed.evaluation.evaluate"]
 def run_experiment(
     experiment: Experiment, workers: int | None = None, engine: str = "local"
 ) -> Results:
-    """Runs what is missing, measures, and files `results.json`; returns its content."""
-    claim(experiment)
-    quiet()
-    started = time.monotonic()
+    """Runs what is missing, measures, and files `results.json`; returns its content.
+
+    Raises `UsageError` where the folder is another experiment's, or another command is in it.
+    """
     running = engine_named(engine, "--engine")
-    running.run(_base_policies(experiment), workers, PRELOADED)
-    jobs = _missing(experiment)
-    gates_file = experiment.folder / GatesFile.file
-    if not gates_file.exists():
-        told = (experiment.honest_arguments, gates_file)
-        jobs.insert(0, Job(GATES, file_static_gates, told))
-    running.run(jobs, workers, PRELOADED)
-    minutes, runs = (time.monotonic() - started) / 60, sum(job.title != GATES for job in jobs)
-    file = experiment.folder / Results.file
-    found = summarise(experiment, read(gates_file, GatesFile).gates, _took(file, minutes, runs))
-    write(file, found)
+    with held(experiment):
+        claim(experiment)
+        quiet()
+        started = time.monotonic()
+        running.run(_base_policies(experiment), workers, PRELOADED)
+        jobs = _missing(experiment)
+        gates_file = experiment.folder / GatesFile.file
+        if not gates_file.exists():
+            told = (experiment.honest_arguments, gates_file)
+            jobs.insert(0, Job(GATES, file_static_gates, told))
+        running.run(jobs, workers, PRELOADED)
+        minutes = (time.monotonic() - started) / 60
+        file, runs = experiment.folder / Results.file, sum(job.title != GATES for job in jobs)
+        gates = read(gates_file, GatesFile).gates
+        found = summarise(experiment, gates, _took(file, minutes, runs))
+        write(file, found)
     return found
 
 

@@ -7,6 +7,7 @@ error: runs/nowhere: no such run (a run is a folder that holds a config.yaml)
 from __future__ import annotations
 
 import difflib
+import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,13 @@ class UsageError(Exception):
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turns a `UsageError` into its line on standard error and exit status 2."""
+    """Turns a `UsageError` into its line on standard error and exit status 2.
+
+    What the console can't show (κ in cp1252 or ASCII) is spelled out instead of ending the program.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with places_told():
             yield
