@@ -28,7 +28,7 @@ from rlhf_testbed.evaluation.evaluate import evaluate, open_run
 from rlhf_testbed.judging.episode import judge, judge_cases
 from rlhf_testbed.judging.learning import OverseerWorth
 from rlhf_testbed.measures.overoptimization import kl_best_of_n
-from rlhf_testbed.policy.base_policy import content_hash, ensure_base_policy
+from rlhf_testbed.policy.base_policy import ensure_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.selection.best_of_n import BestOfN, Filtered, best_of_n_chances
 from rlhf_testbed.selection.job import starting_from, train
@@ -38,6 +38,7 @@ from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
+from rlhf_testbed.store.base_kept import content_hash
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
     BaseKept,

@@ -26,11 +26,12 @@ from rlhf_testbed.evaluation.proxy_and_gold import best_of_n_points, training_cu
 from rlhf_testbed.evaluation.through_training import unfitted
 from rlhf_testbed.experiment.over_seeds import orders
 from rlhf_testbed.policy import base_policy, language
+from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
-from rlhf_testbed.store.base_kept import load_base
+from rlhf_testbed.store.base_kept import base_folder
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
     Checkpoint,
@@ -52,7 +53,7 @@ OVERSEERS = Scripted(TASK, Sight(0.0)), FullKnowledge(TASK)
 @pytest.fixture(scope="module")
 def base(trained: Path) -> LanguagePolicy:
     """The small run's base policy."""
-    return LanguagePolicy.of(load_base(RunDirectory(trained)), TASK)
+    return LanguagePolicy.of(load_base_policy(base_folder(RunDirectory(trained))), TASK)
 
 
 def _dark_corridor() -> Scenario:

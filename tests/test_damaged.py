@@ -95,14 +95,15 @@ def test_a_policy(
     damage: Callable[[Path], object], says: str, trained: Path, tmp_path: Path
 ) -> None:
     from rlhf_testbed.judging.overseers import training_overseer
+    from rlhf_testbed.policy.base_policy import load_base_policy
     from rlhf_testbed.policy.language_policy import LanguagePolicy
     from rlhf_testbed.selection.ppo import PPO
-    from rlhf_testbed.store.base_kept import load_base
+    from rlhf_testbed.store.base_kept import base_folder
 
     shutil.copytree(trained, tmp_path / "run")
     directory = RunDirectory.open(tmp_path / "run")
     settings = directory.settings()
-    base = LanguagePolicy.of(load_base(directory), settings.task)
+    base = LanguagePolicy.of(load_base_policy(base_folder(directory)), settings.task)
     damage(directory.policy)
     with pytest.raises(UsageError) as raised:
         PPO.policy(settings, directory, base, training_overseer(settings))

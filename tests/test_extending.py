@@ -24,7 +24,7 @@ PROGRAMS = {
     "accelerate": ["-m", "accelerate.commands.accelerate_cli"],
 }
 """The page's programs, run by this Python wherever their scripts may be."""
-HERE = ("check", "evaluate", "inspect", "new")
+HERE = ("check", "evaluate", "inspect", "new", "train")
 """Commands that need no process of their own: importing torch takes longer than they do."""
 
 
@@ -44,27 +44,26 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     """What one line of the page prints; it must end well."""
     program, *words = shlex.split(command)
     if words[0] in HERE:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", [program, *words])
-            with pytest.raises(SystemExit) as left:
-                main()
-        assert not left.value.code, command
+        assert not left_with(command), command
         return capsys.readouterr().out
-    ended = started(command)
-    assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
-    return ended.stdout
-
-
-def started(command: str) -> subprocess.CompletedProcess[str]:
-    """One line of the page in a process of its own."""
-    program, *words = shlex.split(command)
     path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return subprocess.run(
+    ended = subprocess.run(
         [sys.executable, *PROGRAMS[program], *words],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
     )
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+    return ended.stdout
+
+
+def left_with(command: str) -> object:
+    """The exit status of a command that runs in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", shlex.split(command))
+        with pytest.raises(SystemExit) as left:
+            main()
+    return left.value.code
 
 
 class Reader:
@@ -104,9 +103,8 @@ def test_the_page_works_as_it_is_written(here: Path, capsys: pytest.CaptureFixtu
     config = yaml.safe_load((here / "runs/first/config.yaml").read_text())
     assert config["task"] == "my_pkg.tempting:Tempting"
     assert config["overseer"] == "my_pkg.marker:Marker"
-    for overseer in ("full_knowledge", "my_pkg.marker-Marker-knowledge=1-step=0.1-*"):
-        (measures,) = (here / "runs/first/evaluation").glob(f"{overseer}/measures.json")
-        assert json.loads(measures.read_text())["figures"]
+    for overseer in ("full_knowledge", "my_pkg.marker-Marker-knowledge=1-step=0.1"):
+        assert (here / f"runs/first/evaluation/{overseer}/measures.json").is_file()
     environment = json.loads((here / "runs/first/environment.json").read_text())
     assert {"my_pkg.tempting:Tempting", "my_pkg.marker:Marker"} < environment["sources"].keys()
     results = json.loads((here / "runs/quick/results.json").read_text())
@@ -114,16 +112,10 @@ def test_the_page_works_as_it_is_written(here: Path, capsys: pytest.CaptureFixtu
     assert list(results["arms"]) == ["both"]
     assert results["arms"]["both"]["figures"]["threat_2"]["mean"] >= 0
     assert json.loads((here / "runs/drift/finished.json").read_text())["updates"] == 2
-    refused_after_a_change(here)
-
-
-def refused_after_a_change(folder: Path) -> None:
-    """Runs of one source and of another are not put into one table."""
-    with (folder / "my_pkg/marker.py").open("a", encoding="utf-8") as source:
+    with (here / "my_pkg/marker.py").open("a", encoding="utf-8") as source:
         source.write("# now otherwise\n")
-    ended = started("rlhf-testbed experiment quick.yaml")
-    assert ended.returncode == 2
-    assert "the source of my_pkg.marker:Marker has changed" in ended.stderr
+    assert left_with("rlhf-testbed experiment quick.yaml") == 2
+    assert "the source of my_pkg.marker:Marker has changed" in capsys.readouterr().err
 
 
 def test_the_page_uses_every_kind_of_block() -> None:

@@ -11,12 +11,13 @@ import yaml
 
 from conftest import SMALL
 from rlhf_testbed.evaluation.evaluate import evaluate
+from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import task_class
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import verdicts
-from rlhf_testbed.store.base_kept import keep_base, load_base
+from rlhf_testbed.store.base_kept import base_folder, keep_base
 from rlhf_testbed.store.ledger import read as read_ledger
 from rlhf_testbed.store.provenance import source_hash
 from rlhf_testbed.store.run_directory import RunDirectory
@@ -67,7 +68,7 @@ def test_a_large_base_policy_is_named_where_it_is(
     assert keep_base(made, directory) == made.resolve()
     assert not directory.base.exists()
     assert directory.read(BaseKept).folder == str(made.resolve())
-    assert load_base(directory).model.num_parameters() > 0
+    assert load_base_policy(base_folder(directory)).model.num_parameters() > 0
 
 
 def test_an_old_layout_is_refused_in_one_line(run: RunDirectory) -> None:

@@ -117,7 +117,7 @@ def _schema(kind: type[Record]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def test_every_file_has_a_record_of_its_own() -> None:
     names = [_name(kind) for kind in KINDS]
-    assert len(set(names)) == len(names) == 12
+    assert len(set(names)) == len(names) >= 12
 
 
 def test_a_record_has_a_json_schema_and_comes_back_as_it_was(

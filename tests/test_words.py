@@ -236,6 +236,17 @@ def test_pages_use_todays_words() -> None:
     assert not found, "old words:\n" + "\n".join(found)
 
 
+def test_pages_say_no_word_twice_in_a_row() -> None:
+    twice = re.compile(r"\b([a-z]{2,})\s+\1\b")
+    assert twice.search("scripted\nscripted policies")
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in pages()
+        for match in twice.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found
+
+
 def test_an_old_word_is_caught() -> None:
     for text in ("the golden organism", "on probes", "keep_every: 5", "the base population"):
         assert FORMER.search(text), text

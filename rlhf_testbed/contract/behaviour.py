@@ -243,7 +243,7 @@ def _full_sight_leaves_nothing_to_assume(task: Task) -> str:
                     full, scenario, response
                 )
                 ask(same, f"`prior` = {prior} counts where all is seen ({response!r:.60})")
-    return "κ = 1 judges as full knowledge does, whatever it assumes"
+    return "κ = 1 judges as full knowledge does, whatever its prior"
 
 
 def _every_overseer_can_judge_it(task: Task) -> str:

@@ -31,6 +31,7 @@ from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.evaluation.through_training import Judges, Through, through_training
 from rlhf_testbed.judging.episode import judge_all, judge_cases
 from rlhf_testbed.judging.overseers import later_overseer, options_for, training_overseer
+from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.settings.methods import method_class
@@ -39,7 +40,7 @@ from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import quiet
 from rlhf_testbed.shared.record import write
 from rlhf_testbed.store import ledger, verdicts
-from rlhf_testbed.store.base_kept import load_base
+from rlhf_testbed.store.base_kept import base_folder
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.model_card import card_file, fill_in_threats, write_card
 from rlhf_testbed.store.run_directory import STAGES, RunDirectory, Stage
@@ -106,7 +107,7 @@ def open_run(directory: RunDirectory) -> Opened:
     refuse_unfit(run)
     if run.selection.threads:
         torch.set_num_threads(run.selection.threads)
-    base = LanguagePolicy.of(load_base(directory), run.task)
+    base = LanguagePolicy.of(load_base_policy(base_folder(directory)), run.task)
     trained_by = training_overseer(run)
     policy = method_class(run.selection.method).policy(run, directory, base, trained_by)
     return Opened(run, base, trained_by, policy)

@@ -43,8 +43,8 @@ BASE_SCORES = {
     "teacher": "base_score_by_teacher",
 }
 """Under which figure a score's value before training is."""
-TRAINS_NOTHING = "best_of_n"
-"""The method whose curve is the one along n, and which has none along updates."""
+ALONG_N = "best_of_n"
+"""The method whose curve runs along n; of a method that trains, there is one along updates."""
 ALL_THE_BASE_POLICYS = "nothing is trained: the episodes of every update are the base policy's own"
 
 
@@ -83,28 +83,20 @@ def through_training(
     both = judges.trained_by, judges.knowing
     selection = _selection(run, rows, truths, both)
     write(folder / SelectionThroughTraining.file, selection)
-    method = method_class(run.selection.method)
-    between = method.checkpoints(run, directory, base)
+    between = method_class(run.selection.method).checkpoints(run, directory, base)
     updates = directory.summary().updates
     checkpoints = checkpoint_figures(run, base, last, between, updates, both)
     write(folder / Checkpoints.file, Checkpoints(checkpoints=checkpoints))
-    curves = {TRAINS_NOTHING: best_of_n_curve(run, base, *both)}
-    if run.selection.method != TRAINS_NOTHING:
-        base_scores = {of: measured[name] for of, name in BASE_SCORES.items() if name in measured}
-        scores = _scores(rows, judges.trained_by, truths)
-        curves = {run.selection.method: training_curve(rows, scores, base_scores), **curves}
+    curves = _curves(run, base, both, rows, truths, measured)
     write(folder / ProxyAndGold.file, ProxyAndGold(curves=curves))
-    own = curves[run.selection.method]
+    own = curves.get(run.selection.method, curves[ALONG_N])
     form = own.rl_form if own.along == "update" else own.best_of_n_form
     found = onsets(checkpoints, floors(run))
     concealed = selection.heritability[run.task.concealed_trait]
+    onset_figures = {f"onset_{curve}": one.update for curve, one in found.items()}
+    fit = {"gold_peak_d": form.peak_d, "gold_r_squared": form.r_squared}
     return Through(
-        figures={
-            **{f"onset_{curve}": one.update for curve, one in found.items()},
-            "heritability": concealed.estimate,
-            "gold_peak_d": form.peak_d,
-            "gold_r_squared": form.r_squared,
-        },
+        figures={**onset_figures, "heritability": concealed.estimate, **fit},
         reasons={
             **{f"onset_{curve}": one.reason for curve, one in found.items()},
             "heritability": concealed.reason,
@@ -112,6 +104,23 @@ def through_training(
         },
         inflation=selection.inflation,
     )
+
+
+def _curves(
+    run: RunConfig,
+    base: LanguagePolicy,
+    overseers: tuple[TrainingOverseer, HeldOutOverseer],
+    rows: Sequence[Row],
+    truths: Sequence[Verdict],
+    measured: Mapping[str, float],
+) -> dict[str, Curve]:
+    """Proxy and gold by method: along the updates of one that trains, and along n."""
+    along_n = {ALONG_N: best_of_n_curve(run, base, *overseers)}
+    if not method_class(run.selection.method).has_weights:
+        return along_n
+    base_scores = {of: measured[name] for of, name in BASE_SCORES.items() if name in measured}
+    scores = _scores(rows, overseers[0], truths)
+    return {run.selection.method: training_curve(rows, scores, base_scores), **along_n}
 
 
 def unfitted(curve: Curve, form: Form) -> dict[str, str]:
@@ -145,7 +154,10 @@ def _selection(
     overseers: tuple[TrainingOverseer, HeldOutOverseer],
 ) -> SelectionThroughTraining:
     history = selection_history(run.task, rows, truths)
-    best, untrained = reference_inflation(rows, *overseers), run.selection.method == TRAINS_NOTHING
+    best, untrained = (
+        reference_inflation(rows, *overseers),
+        not method_class(run.selection.method).has_weights,
+    )
     return SelectionThroughTraining(
         updates=history,
         heritability={trait: heritability(history, trait) for trait in history[0].traits},

@@ -7,7 +7,8 @@ anew when any of that changes:
 
     ~/.cache/rlhf-testbed/base/3f9c0d6a1b2e4c58/   model.safetensors, about.json, ...
 
-What a run started from is told by another hash, that of the files themselves (`content_hash`).
+What a run started from is told by another hash, that of the files themselves
+(`store/base_kept.py`).
 """
 
 from __future__ import annotations
@@ -43,8 +44,6 @@ THREADS = 1
 """A fixed number, since a sum's last bits depend on it. One, since threads that wait for each other
 make a busy machine many times slower, and a base policy is often learned beside other work."""
 ABOUT = "about.json"
-DIGITS = 16
-"""Of a hash, as it is filed."""
 
 
 @dataclass(frozen=True)
@@ -128,18 +127,6 @@ def build(wanted: Recipe, watcher: Watcher) -> None:
         language.model.save_pretrained(aside)
         language.tokenizer.save_pretrained(aside)
         write_json(aside / ABOUT, about)
-
-
-def content_hash(folder: Path) -> str:
-    """The hash of a model's files: weights, settings, tokenizer; in hexadecimal digits."""
-    found = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.name != ABOUT and not file.name.startswith("."):
-            found.update(file.name.encode() + b"\0")
-            with file.open("rb") as content:
-                while block := content.read(1 << 20):
-                    found.update(block)
-    return found.hexdigest()[:DIGITS]
 
 
 def load_base_policy(folder: Path, **kwargs: object) -> Language:

@@ -25,6 +25,8 @@ RENAMED: Mapping[str, str] = {
 """Settings of earlier versions, and what they are called now."""
 RENAMED_OPTIONS: Mapping[str, str] = {"assumes": "prior"}
 """The same of the options of overseers."""
+
+
 def why_not(name: str, method: str) -> str | None:
     """Why a name is no setting of a run with that method; None where nothing is known of it."""
     if name in RENAMED:

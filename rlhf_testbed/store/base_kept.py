@@ -9,6 +9,7 @@ No figure is ever computed against another base policy: one that is gone or has 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from contextlib import nullcontext
@@ -16,13 +17,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from rlhf_testbed.policy.base_policy import content_hash, load_base_policy
-from rlhf_testbed.policy.language import Language
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import BaseKept
 
+ABOUT = "about.json"
+"""Says what a base policy was made from; no part of its hash."""
+DIGITS = 16
+"""Of a hash, as it is filed."""
 SMALL = 64 * 2**20
 """Bytes up to which a base policy is copied beside its runs; a larger one is named where it is."""
 
@@ -60,6 +63,13 @@ def base_folder(directory: RunDirectory) -> Path:
     return folder
 
 
-def load_base(directory: RunDirectory) -> Language:
-    """A run's base policy; raises `UsageError` as `base_folder` does."""
-    return load_base_policy(base_folder(directory))
+def content_hash(folder: Path) -> str:
+    """The hash of a model's files: weights, settings, tokenizer; in hexadecimal digits."""
+    found = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.name != ABOUT and not file.name.startswith("."):
+            found.update(file.name.encode() + b"\0")
+            with file.open("rb") as content:
+                while block := content.read(1 << 20):
+                    found.update(block)
+    return found.hexdigest()[:DIGITS]

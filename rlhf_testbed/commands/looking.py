@@ -1,0 +1,102 @@
+"""Commands that look at what is there: generations, the report, the tasks and overseers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rlhf_testbed.shared.errors import looked_up
+
+if TYPE_CHECKING:
+    pass
+
+RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+
+
+def inspect(
+    run: Annotated[Path, typer.Argument(help="A run, or an experiment.", metavar="RUN")],
+    arm: Annotated[str | None, typer.Option(help="Only this arm.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only this training seed.")] = None,
+    update: Annotated[str | None, typer.Option(help="Only these updates: 60, or 55-60.")] = None,
+    approved: Annotated[
+        bool | None,
+        typer.Option(help="Only approved, or only not approved, by the training overseer."),
+    ] = None,
+    unwanted: Annotated[
+        bool | None, typer.Option(help="Only rejected, or only not rejected, under full knowledge.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Only responses with this in them.")] = None,
+    search: Annotated[
+        str | None, typer.Option(help="Only with this in prompt, response, name or a reason.")
+    ] = None,
+    trait: Annotated[
+        str | None, typer.Option(help="Only with this behaviour, like 'tramples unseen'.")
+    ] = None,
+    scenario: Annotated[str | None, typer.Option(help="Only generations of this scenario.")] = None,
+    stage: Annotated[
+        str,
+        typer.Option(
+            "--of",
+            help="Generations of training, held_out (the selected policy's, once evaluated) or "
+            "base (the base policy's).",
+        ),
+    ] = "training",
+    sort: Annotated[
+        str | None,
+        typer.Option(help="Order: score, true_score, advantage or kl; -kl for falling."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many to show. Default: all in a terminal, else 10."),
+    ] = None,
+    web: Annotated[bool, typer.Option("--web", help="Write the browser's page instead.")] = False,
+) -> None:
+    """Read generations: prompt, response, what the overseer saw, and what was true.
+
+    Example: rlhf-testbed inspect runs/corridor --arm both --update 55-60 --approved --unwanted
+
+    In a terminal they are shown a page at a time (space, b, / and q, as in less).
+    """
+    if web:
+        from rlhf_testbed.report.page import write_browser
+
+        print(write_browser(run))
+        return
+
+    from rlhf_testbed.report.generations import page_generations
+    from rlhf_testbed.store.generations import Filter, found, in_order, parse_updates
+    from rlhf_testbed.store.run_directory import STAGES
+
+    updates = parse_updates(update) if update else None
+    wanted = Filter(arm, seed, updates, approved, unwanted, text, search, trait, scenario)
+    chosen = looked_up("--of", stage, {name: name for name in STAGES})
+    generations = in_order(found(run, wanted, chosen), sort)
+    if not page_generations(generations, limit):
+        print("no generation matches")
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run, or an experiment.", metavar="RUN")],
+) -> None:
+    """Write the report: one page with verdicts, pictures and every generation. Opens from disk.
+
+    Example: rlhf-testbed report runs/corridor
+    """
+    from rlhf_testbed.report.page import write_report
+
+    print(write_report(run))
+
+
+def list_() -> None:
+    """Show the tasks with their arms and goals, the overseers, and the selection methods.
+
+    Example: rlhf-testbed list
+    """
+    from overseers import HELD_OUT, OVERSEERS
+    from rlhf_testbed.report.listing import listing
+    from tasks import TASKS
+
+    for line in listing(TASKS, OVERSEERS, HELD_OUT):
+        print(line)

@@ -1,0 +1,194 @@
+"""Commands that run something: experiments, gates, one training job, evaluations."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rlhf_testbed.engine.job import ENGINES
+from rlhf_testbed.shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from rlhf_testbed.experiment.plan import Experiment
+    from rlhf_testbed.store.experiment_records import Results
+
+RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+
+
+def experiment(
+    config: Annotated[Path, typer.Argument(help="An experiment's YAML file.", metavar="CONFIG")],
+    seeds: Annotated[str | None, typer.Option(help="Training seeds: 0-4, or 7,11.")] = None,
+    output_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--output_dir", "--output-dir", help="Folder of the experiment. Default: runs/CONFIG."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time. Default: one a core.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help=f"Where jobs run: {', '.join(ENGINES)}.")] = "local",
+) -> None:
+    """Run arms × seeds side by side; print gates and table; draw the threat plane.
+
+    Example: rlhf-testbed experiment configs/corridor.yaml --seeds 0-4
+
+    Interrupted and started again, it goes on with what is missing. Asked for fewer arms or seeds,
+    it keeps the results of the rest.
+    """
+    if not config.is_file():
+        raise UsageError(f"{config}: no such file")
+
+    from rich.console import Console
+
+    from rlhf_testbed.experiment.plan import plan
+    from rlhf_testbed.experiment.results import elsewhere
+    from rlhf_testbed.report.contents import draw_headlines
+    from rlhf_testbed.report.table import PRINTED
+
+    console = Console()
+    planned = plan(str(config), seeds, output_dir)
+    console.print(
+        f"{planned.task.name}: {len(planned.settings)} arms × {len(planned.seeds)} seeds, "
+        f"in {planned.folder}",
+        highlight=False,
+    )
+    results = _finished(planned, workers, engine)
+    for show in PRINTED:
+        console.print()
+        show(results, console)
+    for name in elsewhere(planned):
+        console.print(
+            f"kept      {name}: measured before, and part of the results", highlight=False
+        )
+    pictures = draw_headlines(results, planned.folder)
+    console.print(f"\nresults   {planned.folder / 'results.json'}", highlight=False)
+    for picture in pictures:
+        if picture.suffix == ".png":
+            console.print(f"picture   {picture}", highlight=False)
+    console.print(f"read on   rlhf-testbed inspect {planned.folder}", highlight=False)
+    console.print(f"look      rlhf-testbed report {planned.folder}", highlight=False)
+
+
+def gates(
+    of: Annotated[
+        str, typer.Argument(help="A task's name, or an experiment's YAML file.", metavar="TASK")
+    ],
+    seeds: Annotated[str, typer.Option(help="Training seeds of the second gate.")] = "0-1",
+    output_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--output_dir", "--output-dir", help="Folder of the runs. Default: runs/gates-TASK."
+        ),
+    ] = None,
+) -> None:
+    """Check the six gates of a task: what must hold before anything is called deception.
+
+    Example: rlhf-testbed gates corridor
+
+    Example: rlhf-testbed gates configs/inspection.yaml
+    """
+    from rich.console import Console
+
+    from rlhf_testbed.experiment.plan import plan_gates
+    from rlhf_testbed.report.table import print_gates
+
+    print_gates(_finished(plan_gates(of, seeds, output_dir), None), Console())
+
+
+def train(context: typer.Context) -> None:
+    """Train one policy: as `accelerate launch -m rlhf_testbed.train`, in one process.
+
+    Example: rlhf-testbed train --config configs/corridor.yaml --arm both --seed 3
+    """
+    from rlhf_testbed.selection.job import main as train_main
+
+    sys.argv = ["rlhf-testbed train", *context.args]
+    train_main()
+
+
+def evaluate(
+    run: RunPath,
+    overseer: Annotated[str, typer.Option(help="Who judges.")] = "full_knowledge",
+    knowledge: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="κ of an overseer that has one. Default: the run's."),
+    ] = None,
+    overseer_args: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--overseer_args",
+            "--overseer-args",
+            metavar="NAME=VALUE",
+            help="Option of the overseer; may be given several times. Default: the run's own, as "
+            "far as the overseer has them.",
+        ),
+    ] = None,
+) -> None:
+    """Judge a run's generations and fresh held-out ones, and measure both threats.
+
+    Example: rlhf-testbed evaluate runs/corridor/both/seed-0 --overseer full_knowledge
+    """
+    from rlhf_testbed.store.run_directory import RunDirectory
+
+    directory = RunDirectory.open(run)
+    directory.summary()
+
+    from rich.console import Console
+
+    from rlhf_testbed.evaluation.evaluate import evaluate as judge_run
+    from rlhf_testbed.report.table import print_measures
+
+    measures = judge_run(directory, overseer, knowledge, overseer_args or None)
+    print_measures(measures, Console())
+    print(f"\nfiled in {directory.evaluation(measures.judged_by)}")
+
+
+def latent(
+    run: RunPath,
+    episodes: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Fresh held-out episodes.")
+    ] = 1024,
+) -> None:
+    """Probe hidden states: can it be read off them that a response is bad, and out of sight?
+
+    Example: rlhf-testbed latent runs/corridor/both/seed-0
+
+    Linear probes, before the response is written and after it, in the policy and in its base
+    policy on the same text. They find what can be read off a state, not what the policy uses.
+    """
+    from rlhf_testbed.store.run_directory import RunDirectory
+
+    directory = RunDirectory.open(run)
+    directory.summary()
+
+    from rich.console import Console
+
+    from rlhf_testbed.evaluation.latent import read
+    from rlhf_testbed.report.latent import print_latent
+
+    print_latent(read(directory, episodes), Console())
+    print(f"\nfiled in {directory.evaluation() / 'latent.json'}")
+
+
+def _finished(planned: Experiment, workers: int | None, engine: str = "local") -> Results:
+    """The results of an experiment; ends the program when it fails or is interrupted."""
+    from rlhf_testbed.engine.job import JobsFailed
+    from rlhf_testbed.experiment.run import run_experiment
+
+    try:
+        return run_experiment(planned, workers, engine)
+    except JobsFailed as failed:
+        for title, said, _ in failed.failures:
+            print(f"error: {title}: {said}", file=sys.stderr)
+        print(
+            "The other runs are kept: the same command goes on with what failed.", file=sys.stderr
+        )
+        bad_input = all(failure.usage for failure in failed.failures)
+        raise typer.Exit(2 if bad_input else 1) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command goes on with what is missing", file=sys.stderr)
+        raise typer.Exit(130) from None
