@@ -1,4 +1,4 @@
-"""The command line: `rlhf-testbed --help`. A command is a function in `commands/` and a line here."""
+"""The command line: `rlhf-testbed --help`. A command: a function in `commands/`, a line here."""
 
 from __future__ import annotations
 
