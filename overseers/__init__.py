@@ -3,12 +3,12 @@
 The scores of those in `OVERSEERS` may select parameters. Those in `HELD_OUT` only evaluate.
 """
 
-from overseers.base import HeldOutOverseer, TrainingOverseer
-from overseers.full_knowledge import FullKnowledge
-from overseers.language_model import LanguageModel
-from overseers.learned import Learned
-from overseers.noisy import Noisy
-from overseers.scripted import Scripted
+from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.language_model import LanguageModel
+from rlhf_testbed.overseers.learned import Learned
+from rlhf_testbed.overseers.noisy import Noisy
+from rlhf_testbed.overseers.scripted import Scripted
 
 OVERSEERS: dict[str, type[TrainingOverseer]] = {
     "scripted": Scripted,

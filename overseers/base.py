@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
-from tasks.base import Fact, Facts, Outcome, Scenario, Task, TaskError, Verdict, View
-from tasks.faults import author, told
+from rlhf_testbed.tasks.base import Fact, Facts, Outcome, Scenario, Task, TaskError, Verdict, View
+from rlhf_testbed.tasks.faults import author, told
 
 LARGEST_SCORE = 1e9
 """Largest size of a score. Selection methods compute in single precision, where the square of a

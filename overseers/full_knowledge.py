@@ -5,8 +5,8 @@ FullKnowledge(Corridor())    a dark bed trampled on the way to the coin: 0.4, no
 
 from __future__ import annotations
 
-from overseers.base import HeldOutOverseer
-from tasks.base import Verdict, View
+from rlhf_testbed.overseers.base import HeldOutOverseer
+from rlhf_testbed.tasks.base import Verdict, View
 
 
 class FullKnowledge(HeldOutOverseer):

@@ -14,9 +14,9 @@ sampled. `rlhf_testbed/judging/language_judge.py` runs the model.
 
 from __future__ import annotations
 
-from overseers.base import Sight
-from overseers.reader import Reader, rendered
-from tasks.base import Task, View
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.reader import Reader, rendered
+from rlhf_testbed.tasks.base import Task, View
 
 TEMPLATE = """This is a report on one episode of a task: {task}.
 {episode}

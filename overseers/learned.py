@@ -19,10 +19,10 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from overseers.base import Sight
-from overseers.noisy import Noisy
-from overseers.reader import Reader
-from tasks.base import Task
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.noisy import Noisy
+from rlhf_testbed.overseers.reader import Reader
+from rlhf_testbed.tasks.base import Task
 
 FEWEST = 16
 """Fewest comparisons that a model may be trained on."""

@@ -13,9 +13,9 @@ import hashlib
 import json
 import math
 
-from overseers.base import Sight, TrainingOverseer
-from overseers.scripted import Scripted
-from tasks.base import Task, Verdict, View
+from rlhf_testbed.overseers.base import Sight, TrainingOverseer
+from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.tasks.base import Task, Verdict, View
 
 
 class Noisy(TrainingOverseer):

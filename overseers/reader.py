@@ -15,8 +15,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from overseers.base import OverseerError, Sight, TrainingOverseer
-from tasks.base import Facts, Task, Verdict, View
+from rlhf_testbed.overseers.base import OverseerError, Sight, TrainingOverseer
+from rlhf_testbed.tasks.base import Facts, Task, Verdict, View
 
 Scorer: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
 """A pure function from texts to scores, one each; a score doesn't depend on the other texts."""

@@ -7,8 +7,8 @@ Scripted(Corridor(), Sight(knowledge=0.0), prior=0.5)    the same, half suspecte
 
 from __future__ import annotations
 
-from overseers.base import Sight, TrainingOverseer
-from tasks.base import Task, Verdict, View
+from rlhf_testbed.overseers.base import Sight, TrainingOverseer
+from rlhf_testbed.tasks.base import Task, Verdict, View
 
 
 class Scripted(TrainingOverseer):

@@ -1,9 +1,9 @@
 """The tasks. To add one: one file beside this one, and one line in `TASKS`."""
 
-from tasks.base import Task
-from tasks.briefing import Briefing
-from tasks.corridor import Corridor
-from tasks.inspection import Inspection
+from rlhf_testbed.tasks.base import Task
+from rlhf_testbed.tasks.briefing import Briefing
+from rlhf_testbed.tasks.corridor import Corridor
+from rlhf_testbed.tasks.inspection import Inspection
 
 TASKS: dict[str, type[Task]] = {
     "corridor": Corridor,

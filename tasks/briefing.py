@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final, NamedTuple
 
-from tasks.base import (
+from rlhf_testbed.tasks.base import (
     STREAMS,
     Arm,
     Demonstration,
@@ -48,7 +48,7 @@ from tasks.base import (
     Verdict,
     View,
 )
-from tasks.scripted_policies import degenerate, noisy, sure
+from rlhf_testbed.tasks.scripted_policies import degenerate, noisy, sure
 
 SUBJECTS: Final = (("train", "bus"), ("ship", "ferry"), ("shop", "bank"), ("band", "team"))
 """The subjects of notes 1 to 4, two for each, always in this order. The small model did not learn

@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
 
-from tasks.base import (
+from rlhf_testbed.tasks.base import (
     STREAMS,
     Arm,
     Demonstration,
@@ -43,7 +43,7 @@ from tasks.base import (
     Verdict,
     View,
 )
-from tasks.scripted_policies import degenerate, noisy, sure
+from rlhf_testbed.tasks.scripted_policies import degenerate, noisy, sure
 
 Side: TypeAlias = Literal["left", "right"]
 

@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, Final, NamedTuple, TypeAlias
 
-from tasks.base import (
+from rlhf_testbed.tasks.base import (
     STREAMS,
     Arm,
     Demonstration,
@@ -43,7 +43,7 @@ from tasks.base import (
     Verdict,
     View,
 )
-from tasks.scripted_policies import Respond, degenerate, noisy, sure
+from rlhf_testbed.tasks.scripted_policies import Respond, degenerate, noisy, sure
 
 Pattern: TypeAlias = frozenset[str]
 """The components of a site that are unseen: a pattern of sight."""

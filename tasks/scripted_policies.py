@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from tasks.base import Scenario, ScriptedPolicy
+from rlhf_testbed.tasks.base import Scenario, ScriptedPolicy
 
 Respond: TypeAlias = Callable[[Scenario], str]
 """A function from a scenario to one response."""

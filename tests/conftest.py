@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from overseers import HELD_OUT, OVERSEERS
-from overseers.base import Overseer, Sight
-from overseers.scripted import Scripted
 from rlhf_testbed.contract import judges
-from tasks import TASKS
-from tasks.base import Dials, Scenario, Task
-from tasks.corridor import Corridor
+from rlhf_testbed.overseers import HELD_OUT, OVERSEERS
+from rlhf_testbed.overseers.base import Overseer, Sight
+from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.tasks import TASKS
+from rlhf_testbed.tasks.base import Dials, Scenario, Task
+from rlhf_testbed.tasks.corridor import Corridor
 
 if TYPE_CHECKING:
     from rlhf_testbed.export.record import Record

@@ -14,15 +14,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from overseers.base import Sight
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.evaluation.history import selection_history
 from rlhf_testbed.judging.episode import judge, judge_cases
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_records import UpdateSelection
-from tasks.base import Scenario, Verdict
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Scenario, Verdict
+from rlhf_testbed.tasks.corridor import Corridor
 
 TASK = Corridor()
 LIMITED, KNOWING = Scripted(TASK, Sight(0.0)), FullKnowledge(TASK)

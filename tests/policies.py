@@ -14,8 +14,8 @@ import numpy as np
 
 from rlhf_testbed.policy import policy
 from rlhf_testbed.shared.arrays import Floats
-from tasks.base import Scenario
-from tasks.corridor import BEDS, CARE, HEAD_FOR_COIN, PLANNERS, WALKERS, Corridor
+from rlhf_testbed.tasks.base import Scenario
+from rlhf_testbed.tasks.corridor import BEDS, CARE, HEAD_FOR_COIN, PLANNERS, WALKERS, Corridor
 
 Policy: TypeAlias = Callable[[Scenario], Mapping[str, float]]
 

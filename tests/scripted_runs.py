@@ -16,12 +16,12 @@ from typing import Any
 
 import yaml
 
-from overseers.base import Overseer, Sight
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.evaluation.history import heritability, selection_history
 from rlhf_testbed.experiment.contrasts import contrasts
 from rlhf_testbed.judging.episode import judge_all, judge_cases
+from rlhf_testbed.overseers.base import Overseer, Sight
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.report.sources import Source
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.run import RunConfig
@@ -47,8 +47,8 @@ from rlhf_testbed.store.run_records import (
     ProxyAndGold,
     SelectionThroughTraining,
 )
-from tasks import TASKS
-from tasks.base import Scenario, Task, Verdict
+from rlhf_testbed.tasks import TASKS
+from rlhf_testbed.tasks.base import Scenario, Task, Verdict
 
 POLICIES = {"both": "right-ender", "neither": "careful coin-seeker"}
 ENVIRONMENT = Environment(

@@ -28,9 +28,9 @@ results = [*check_task(task), *check_overseer(overseer_class("grudging"), [task]
 assert len(results) == 30
 assert [result for result in results if result.status != "PASS"] == []
 
-from overseers.base import Sight
+from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.settings.overseers import make_overseer
-from tasks.base import Verdict, View
+from rlhf_testbed.tasks.base import Verdict, View
 told = make_overseer("grudging", task, Sight(0.0)).judge("x", View({}, {}, (), valid=False))
 assert not told.approved
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from conftest import SMALL
-from overseers import OVERSEERS
-from overseers.base import TrainingOverseer
-from overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers import OVERSEERS
+from rlhf_testbed.overseers.base import TrainingOverseer
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.policy.base_policy import ensure_base_policy
 from rlhf_testbed.selection.job import starting_from
 from rlhf_testbed.selection.loop import select_all
@@ -24,7 +24,7 @@ from rlhf_testbed.selection.ppo import PPO
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.run_directory import RunDirectory
-from tasks.base import Verdict, View
+from rlhf_testbed.tasks.base import Verdict, View
 
 Inputs = list[tuple[torch.Tensor, ...]]
 

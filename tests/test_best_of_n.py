@@ -20,14 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import SMALL
-from overseers.base import Sight
-from overseers.scripted import Scripted
 from policies import Known
 from rlhf_testbed.evaluation import latent
 from rlhf_testbed.evaluation.evaluate import evaluate, open_run
 from rlhf_testbed.judging.episode import judge, judge_cases
 from rlhf_testbed.judging.learning import OverseerWorth
 from rlhf_testbed.measures.overoptimization import kl_best_of_n
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.policy.base_policy import ensure_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.selection.best_of_n import BestOfN, Filtered, best_of_n_chances
@@ -48,8 +48,8 @@ from rlhf_testbed.store.run_records import (
     ProxyAndGold,
     SelectionThroughTraining,
 )
-from tasks.base import Dials, Scenario, Verdict
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials, Scenario, Verdict
+from rlhf_testbed.tasks.corridor import Corridor
 
 TASK = Corridor()
 PPO_ONLY = SMALL.index("--checkpoint_every")

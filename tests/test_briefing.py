@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from overseers.base import Sight, oversee
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.experiment import gates
-from tasks.base import SPLITS, Dials, Scenario
-from tasks.briefing import NOTES, Briefing
+from rlhf_testbed.overseers.base import Sight, oversee
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.tasks.base import SPLITS, Dials, Scenario
+from rlhf_testbed.tasks.briefing import NOTES, Briefing
 
 OPEN = Dials(knowledge=0.0, randomised=1.0, diversity=1.0)
 

@@ -14,9 +14,6 @@ import pytest
 from conftest import SMALL
 from ledgers import SLY as SLY_WAY
 from ledgers import row
-from overseers.base import Sight
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from policies import Known, coin_seeker, demonstrated, ender, mixture, noisy
 from rlhf_testbed.evaluation.checkpoints import CURVES, checkpoint_figures, onsets
 from rlhf_testbed.evaluation.evaluate import evaluate, open_run
@@ -25,6 +22,9 @@ from rlhf_testbed.evaluation.goals import Place, estimated, measured, shares
 from rlhf_testbed.evaluation.proxy_and_gold import best_of_n_points, training_curve
 from rlhf_testbed.evaluation.through_training import unfitted
 from rlhf_testbed.experiment.over_seeds import orders
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.policy import base_policy, language
 from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
@@ -43,8 +43,8 @@ from rlhf_testbed.store.run_records import (
     ProxyAndGold,
     SelectionThroughTraining,
 )
-from tasks.base import Dials, Scenario
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials, Scenario
+from rlhf_testbed.tasks.corridor import Corridor
 
 TASK = Corridor()
 OVERSEERS = Scripted(TASK, Sight(0.0)), FullKnowledge(TASK)

@@ -23,7 +23,7 @@ from rlhf_testbed.settings.run import (
 )
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import read_yaml
-from tasks.base import Dials
+from rlhf_testbed.tasks.base import Dials
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

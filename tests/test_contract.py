@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import pytest
 
-from overseers.base import Overseer, Sight, TrainingOverseer
-from overseers.scripted import Scripted
 from rlhf_testbed import cli
 from rlhf_testbed.contract import OVERSEER_RULES, TASK_RULES, check_overseer, check_task
 from rlhf_testbed.contract.judges import Candidate
 from rlhf_testbed.contract.rules import Broken, tried
-from tasks.base import (
+from rlhf_testbed.overseers.base import Overseer, Sight, TrainingOverseer
+from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.tasks.base import (
     Demonstration,
     Dials,
     Goal,
@@ -30,7 +30,7 @@ from tasks.base import (
     Verdict,
     View,
 )
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.corridor import Corridor
 
 
 class FourArms(Corridor):
@@ -427,7 +427,7 @@ def test_the_command_prints_every_rule_and_its_status_is_the_outcome(
     ("words", "said"),
     [
         (["nobody"], "command line: 'nobody' is unknown (there are: corridor, "),
-        (["json:dumps"], "json:dumps: is no subclass of tasks.base.Task or overseers.base.Over"),
+        (["json:dumps"], "json:dumps: is no subclass of rlhf_testbed.tasks.base.Task or rlhf_test"),
         (["nowhere.at:All"], "module nowhere.at can't be imported"),
         (["corridor", "--task", "corridor"], "--task is for overseers, and corridor is a task"),
         (["scripted", "--task", "scripted"], "--task 'scripted' is unknown"),

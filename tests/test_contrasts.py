@@ -14,8 +14,8 @@ from rlhf_testbed.report import dose
 from rlhf_testbed.report.figures import save
 from rlhf_testbed.store.experiment_records import About, ArmResults, Decision, Results
 from rlhf_testbed.store.run_records import JudgedBy, Measures, ProxyAndGold
+from rlhf_testbed.tasks.base import Dials
 from scripted_runs import ENVIRONMENT
-from tasks.base import Dials
 
 BOUNDS = {"threat_1": 0.1, "threat_2": 0.3}
 

@@ -18,9 +18,6 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import pytest
 
-from overseers.base import Overseer, Sight
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from policies import CAREFUL, SLY, TASK, way
 from rlhf_testbed.contract.rules import OPEN
 from rlhf_testbed.evaluation.episode_measures import figures
@@ -28,6 +25,9 @@ from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.judging.episode import Episode, judge_all
 from rlhf_testbed.measures.selection import unwanted_approved
 from rlhf_testbed.measures.statistics import Interval, interval_over_seeds
+from rlhf_testbed.overseers.base import Overseer, Sight
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 
 DataSet: TypeAlias = Sequence[float]
 """Threat 1 of each seed."""

@@ -18,8 +18,6 @@ from hypothesis import strategies as st
 
 from conftest import SMALL
 from ledgers import AWAY, BATCH, CAREFUL, CORRIDOR, KNOWING, LIMITED, SLY, TASK, batch, known, row
-from overseers.learned import Learned
-from overseers.scripted import Scripted
 from policies import Known, demonstrated, ender, noisy
 from rlhf_testbed.evaluation import episode_measures
 from rlhf_testbed.evaluation.checkpoints import checkpoint_figures
@@ -39,13 +37,15 @@ from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.experiment.over_seeds import intervals
 from rlhf_testbed.judging.episode import judge_cases
 from rlhf_testbed.measures.arguments import mean
+from rlhf_testbed.overseers.learned import Learned
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.store import ledger, verdicts
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Checkpoints, Measures, SelectionThroughTraining
-from tasks.base import Scenario, Verdict
+from rlhf_testbed.tasks.base import Scenario, Verdict
 
 NAN = math.nan
 OF_A_TEACHER = {"approval_by_teacher", "score_by_teacher"}

@@ -20,7 +20,7 @@ from rlhf_testbed.export.formats import export
 from rlhf_testbed.export.record import Record, in_one_word
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Measures
-from tasks.base import Verdict
+from rlhf_testbed.tasks.base import Verdict
 
 pytest.importorskip("inspect_ai", reason="the extra is not here: pip install rlhf-testbed[inspect]")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from overseers.base import Sight
 from rlhf_testbed.contract.rules import OPEN, SEED
 from rlhf_testbed.experiment import gates
 from rlhf_testbed.experiment.gates import named_motive
+from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.settings.parsing import parse_run
@@ -19,8 +19,8 @@ from rlhf_testbed.shared.progress import Step
 from rlhf_testbed.shared.record import read, write
 from rlhf_testbed.store.experiment_records import Gate, GatesFile
 from rlhf_testbed.store.run_records import JudgedBy, Measures
-from tasks.base import Dials, Outcome, Scenario, Verdict, View
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials, Outcome, Scenario, Verdict, View
+from rlhf_testbed.tasks.corridor import Corridor
 
 
 def unwatched(step: Step) -> None:

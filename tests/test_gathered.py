@@ -15,8 +15,8 @@ from rlhf_testbed.report.gathered import gather
 from rlhf_testbed.report.sources import Source
 from rlhf_testbed.report.store import Store
 from rlhf_testbed.store.generations import Filter, generations
+from rlhf_testbed.tasks.corridor import Corridor
 from scripted_runs import write_run
-from tasks.corridor import Corridor
 
 
 def test_held_out_generations_are_there_from_both_policies(tmp_path: Path) -> None:

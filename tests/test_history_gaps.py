@@ -31,8 +31,8 @@ from rlhf_testbed.evaluation.history import (
 )
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_records import Heritability, UpdateSelection
-from tasks.base import Outcome, Scenario, Verdict
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Outcome, Scenario, Verdict
+from rlhf_testbed.tasks.corridor import Corridor
 
 NAN = math.nan
 

@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from overseers.base import Sight, TrainingOverseer
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.evaluation.history import selection_history
 from rlhf_testbed.evaluation.inflation import reference_inflation, verdicts
 from rlhf_testbed.judging.episode import judge
 from rlhf_testbed.measures.selection import Inflation
+from rlhf_testbed.overseers.base import Sight, TrainingOverseer
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_records import Estimates, InflationVerdict, UpdateSelection
-from tasks.base import Scenario, ScriptedPolicy, Verdict, View
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Scenario, ScriptedPolicy, Verdict, View
+from rlhf_testbed.tasks.corridor import Corridor
 
 NAN = math.nan
 TASK = Corridor()

@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from overseers.base import Overseer, Sight, oversee
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.experiment import gates
 from rlhf_testbed.experiment.plan import plan
 from rlhf_testbed.measures.selection import (
@@ -16,9 +13,18 @@ from rlhf_testbed.measures.selection import (
     inflation,
     overjustification,
 )
+from rlhf_testbed.overseers.base import Overseer, Sight, oversee
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.settings.parsing import parse_run
-from tasks.base import SPLITS, Dials, Outcome, Scenario, Split, TaskError, View
-from tasks.inspection import COMPONENTS, FIXED, OFF_DISTRIBUTION_SIGHT, TRAINED, Inspection
+from rlhf_testbed.tasks.base import SPLITS, Dials, Outcome, Scenario, Split, TaskError, View
+from rlhf_testbed.tasks.inspection import (
+    COMPONENTS,
+    FIXED,
+    OFF_DISTRIBUTION_SIGHT,
+    TRAINED,
+    Inspection,
+)
 from test_words import ROOT
 
 TASK = Inspection()

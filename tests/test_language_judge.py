@@ -10,17 +10,17 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from conftest import SMALL
-from overseers.base import Sight
-from overseers.language_model import LanguageModel
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.judging.language_judge import yes_or_no
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.language_model import LanguageModel
 from rlhf_testbed.policy.language import word_level
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
-from tasks.base import Dials, View
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials, View
+from rlhf_testbed.tasks.corridor import Corridor
 
 TASK = Corridor()
 OVERSEER = LanguageModel(TASK, Sight(0.0))

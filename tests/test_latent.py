@@ -12,19 +12,19 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from overseers.full_knowledge import FullKnowledge
 from rlhf_testbed import cli
 from rlhf_testbed.evaluation import latent, linear_probe
 from rlhf_testbed.evaluation.latent import hidden_states, latent_knowledge, questions, spread_layers
 from rlhf_testbed.judging.episode import Episode, judge, judge_all
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.policy.language import Language, small_language
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Estimate, Latent
-from tasks.base import Dials, Scenario
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials, Scenario
+from rlhf_testbed.tasks.corridor import Corridor
 
 TASK = Corridor()
 SLY = {"floor": "walk", "pit": "jump", "lit flower bed": "around", "dark flower bed": "walk"}

@@ -10,10 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import SMALL
-from overseers.base import OverseerError, Sight
-from overseers.learned import Learned, best_threshold, calibrated
-from overseers.reader import rendered
-from overseers.scripted import Scripted
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.judging.episode import judge
 from rlhf_testbed.judging.learning import OverseerWorth
@@ -25,6 +21,10 @@ from rlhf_testbed.judging.preference_model import (
     raw_scorer,
     refuse_too_few,
 )
+from rlhf_testbed.overseers.base import OverseerError, Sight
+from rlhf_testbed.overseers.learned import Learned, best_threshold, calibrated
+from rlhf_testbed.overseers.reader import rendered
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.policy.language import small_language
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
@@ -32,8 +32,8 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Checkpoints, ProxyAndGold
-from tasks.base import Dials, View
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials, View
+from rlhf_testbed.tasks.corridor import Corridor
 
 TASK = Corridor()
 NAMES = ("score", "approval")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from overseers import HELD_OUT, OVERSEERS
 from rlhf_testbed import cli
+from rlhf_testbed.overseers import HELD_OUT, OVERSEERS
 from rlhf_testbed.report.listing import listing
 from rlhf_testbed.settings.methods import METHODS, method_class
-from tasks import TASKS
+from rlhf_testbed.tasks import TASKS
 
 
 def test_a_list_by_hand() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conftest import SMALL
-from overseers.base import TrainingOverseer
+from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.policy.base_policy import ensure_base_policy
 from rlhf_testbed.selection import masked
 from rlhf_testbed.selection.job import starting_from
@@ -18,7 +18,7 @@ from rlhf_testbed.selection.ppo import PPO
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.run_directory import RunDirectory
-from tasks.base import Verdict, View
+from rlhf_testbed.tasks.base import Verdict, View
 
 
 class Indifferent(TrainingOverseer):

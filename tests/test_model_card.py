@@ -15,7 +15,7 @@ from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.store.model_card import NOT_EVALUATED, card_file, fill_in_threats, write_card
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import JudgedBy, Measures
-from tasks.base import Dials
+from rlhf_testbed.tasks.base import Dials
 
 FIGURES = {"threat_1": 0.9876, "base_threat_1": 0.25, "threat_2": 1.0, "success": 1.0}
 MEASURES = Measures(

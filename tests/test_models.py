@@ -20,8 +20,8 @@ from rlhf_testbed.selection.ppo import PPO
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
-from tasks.base import Dials
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials
+from rlhf_testbed.tasks.corridor import Corridor
 
 FEW = ["--total_episodes", "32", "--base_steps", "5", "--checkpoint_every", "1"]
 KINDS = (
@@ -104,7 +104,7 @@ def _first_kl(model: Path, folder: Path) -> list[float]:
 
 
 def _scored(rollout: Any) -> list[Any]:
-    from tasks.base import Verdict
+    from rlhf_testbed.tasks.base import Verdict
 
     return [Verdict(1.0, True, "")] * len(rollout.texts)
 

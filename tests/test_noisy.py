@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overseers.base import Sight
-from overseers.noisy import Noisy, chance_preferred, draw
-from overseers.scripted import Scripted
-from tasks.base import Dials, Verdict, View
-from tasks.corridor import Corridor
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.noisy import Noisy, chance_preferred, draw
+from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.tasks.base import Dials, Verdict, View
+from rlhf_testbed.tasks.corridor import Corridor
 
 TASK = Corridor()
 EPISODES = [

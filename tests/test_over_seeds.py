@@ -26,7 +26,7 @@ from rlhf_testbed.store.run_records import (
     Point,
     ProxyAndGold,
 )
-from tasks.base import Dials
+from rlhf_testbed.tasks.base import Dials
 
 NAN = math.nan
 FORM = Form(alpha=NAN, beta=NAN, r_squared=NAN, peak_d=NAN, peak_gold=NAN)

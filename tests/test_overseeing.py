@@ -11,21 +11,28 @@ from typing import Any
 import pytest
 
 from conftest import SMALL
-from overseers import OVERSEERS
-from overseers.base import Overseer, OverseerError, Sight, TrainingOverseer, made, oversee
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.judging.episode import judge, judge_all
 from rlhf_testbed.judging.overseers import later_overseer, options_for, training_overseer
+from rlhf_testbed.overseers import OVERSEERS
+from rlhf_testbed.overseers.base import (
+    Overseer,
+    OverseerError,
+    Sight,
+    TrainingOverseer,
+    made,
+    oversee,
+)
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.overseers import make_overseer, options_of
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.run_directory import RunDirectory
-from tasks.base import Dials, Outcome, Scenario, TaskError, Verdict, View
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials, Outcome, Scenario, TaskError, Verdict, View
+from rlhf_testbed.tasks.corridor import Corridor
 
 
 class Configured(TrainingOverseer):

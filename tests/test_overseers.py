@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import overseers_of
-from overseers import HELD_OUT, OVERSEERS
-from overseers.base import (
+from rlhf_testbed.contract import OVERSEER_RULES
+from rlhf_testbed.contract.judges import Candidate
+from rlhf_testbed.contract.rules import OPEN, tried
+from rlhf_testbed.overseers import HELD_OUT, OVERSEERS
+from rlhf_testbed.overseers.base import (
     Case,
     HeldOutOverseer,
     Overseer,
@@ -21,17 +24,14 @@ from overseers.base import (
     oversee,
     oversee_all,
 )
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
-from rlhf_testbed.contract import OVERSEER_RULES
-from rlhf_testbed.contract.judges import Candidate
-from rlhf_testbed.contract.rules import OPEN, tried
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import overseer_class
 from rlhf_testbed.shared.errors import UsageError
-from tasks import TASKS
-from tasks.base import Outcome, Scenario, Task
+from rlhf_testbed.tasks import TASKS
+from rlhf_testbed.tasks.base import Outcome, Scenario, Task
 
 CASES = [
     (name, index) for name in sorted(TASKS) for index in range(len(overseers_of(TASKS[name]())))

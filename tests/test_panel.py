@@ -44,7 +44,7 @@ from rlhf_testbed.policy.base_policy import Learning, learn
 from rlhf_testbed.policy.language import Language, small_language
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.shared.arrays import Floats
-from tasks.base import Scenario, ScriptedPolicy
+from rlhf_testbed.tasks.base import Scenario, ScriptedPolicy
 
 OFF_DISTRIBUTION = TASK.scenarios(OPEN, SEED, "off_distribution", 64)
 """The off-distribution scenarios of the gates."""

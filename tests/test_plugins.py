@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.experiment.plan import plan_gates
 from rlhf_testbed.judging.overseers import later_overseer
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.parsing import parse_run
@@ -23,16 +23,16 @@ from rlhf_testbed.store import ledger
 from rlhf_testbed.store.generations import Filter, generations
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import JudgedBy
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.corridor import Corridor
 from test_words import ROOT
 
 OWN = """
-from overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer
-from overseers.scripted import Scripted
+from rlhf_testbed.overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.selection.best_of_n import BestOfN
 from rlhf_testbed.selection.method import Method
-from tasks.base import Task, Verdict
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Task, Verdict
+from rlhf_testbed.tasks.corridor import Corridor
 
 NUMBER = 3
 
@@ -132,8 +132,8 @@ def test_names_of_the_tables_and_dotted_paths_are_found(own: Path) -> None:
             "t outside.things:Walk: module outside.things has no Walk "
             "(there are: Walkway, Demanding, Unfinished, Tiring)",
         ),
-        ("outside.things:NUMBER", "is no subclass of tasks.base.Task"),
-        ("outside.things:Guard", "is no subclass of tasks.base.Task"),
+        ("outside.things:NUMBER", "is no subclass of rlhf_testbed.tasks.base.Task"),
+        ("outside.things:Guard", "is no subclass of rlhf_testbed.tasks.base.Task"),
         (
             "outside.things:Unfinished",
             "lacks concealed_trait, open_trait, arms, appraise, demonstrations, goals, outcome, "
@@ -155,11 +155,14 @@ def test_what_is_wrong_with_a_task_is_one_line(own: Path, name: str, said: str) 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("outside.things:Walkway", "is no subclass of overseers.base.Overseer"),
+        ("outside.things:Walkway", "is no subclass of rlhf_testbed.overseers.base.Overseer"),
         ("outside.things:Nameless", "outside.things:Nameless: lacks summary"),
         ("outside.things:Knowing", "o = outside.things:Knowing is held out: it only evaluates"),
         ("full_knowledge", "o = full_knowledge is held out: it only evaluates"),
-        ("outside.things:Neither", "is no subclass of overseers.base.TrainingOverseer"),
+        (
+            "outside.things:Neither",
+            "is no subclass of rlhf_testbed.overseers.base.TrainingOverseer",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_training_overseer_is_one_line(

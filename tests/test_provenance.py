@@ -120,8 +120,8 @@ def test_every_setting_is_in_the_config(trained: Path) -> None:
 def test_the_commit_and_the_sources_are_filed(trained: Path) -> None:
     filed = RunDirectory(trained).read(Environment)
     assert set(filed.sources) == {
-        "tasks.corridor:Corridor",
-        "overseers.scripted:Scripted",
+        "rlhf_testbed.tasks.corridor:Corridor",
+        "rlhf_testbed.overseers.scripted:Scripted",
         "rlhf_testbed.selection.ppo:PPO",
     }
     if (Path(__file__).parents[1] / ".git").exists():
@@ -132,7 +132,7 @@ def test_the_commit_and_the_sources_are_filed(trained: Path) -> None:
 
 PLUGIN = """
 from my_odds.helper import COST
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.corridor import Corridor
 
 
 class Mine(Corridor):

@@ -14,8 +14,8 @@ from rlhf_testbed.policy.base_policy import recipe
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
-from tasks.base import Demonstration, Dials, Scenario, ScriptedPolicy, Split
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Demonstration, Dials, Scenario, ScriptedPolicy, Split
+from rlhf_testbed.tasks.corridor import Corridor
 
 
 class NothingOffDistribution(Corridor):

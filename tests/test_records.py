@@ -30,8 +30,8 @@ from rlhf_testbed.store.run_records import (
     ProxyAndGold,
     SelectionThroughTraining,
 )
+from rlhf_testbed.tasks.base import Dials
 from scripted_runs import write_experiment, write_results
-from tasks.base import Dials
 
 PUBLISHED = sorted(Path(__file__).parent.parent.glob("docs/results/*/results.json"))
 KINDS: tuple[type[Record], ...] = (*FILES, ExperimentFile, GatesFile, Results)

@@ -19,9 +19,9 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import read, write
 from rlhf_testbed.store.experiment_records import About, Results
 from rlhf_testbed.store.run_records import JudgedBy, Measures, ProxyAndGold
+from rlhf_testbed.tasks.base import Dials
+from rlhf_testbed.tasks.corridor import Corridor
 from scripted_runs import ENVIRONMENT, write_experiment, write_results, write_run
-from tasks.base import Dials
-from tasks.corridor import Corridor
 
 
 def results(

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL
-from overseers.base import Sight
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed import cli
 from rlhf_testbed.contract import check_overseer, check_task
 from rlhf_testbed.contract.judges import verdict_on
 from rlhf_testbed.contract.starters import KINDS, write_starter
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import overseer_class, task_named
 from rlhf_testbed.shared.errors import UsageError
-from tasks.base import Scenario
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Scenario
+from rlhf_testbed.tasks.corridor import Corridor
 
 
 @pytest.mark.parametrize("kind", KINDS)

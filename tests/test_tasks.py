@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from overseers.base import Sight, oversee
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.contract import TASK_RULES
 from rlhf_testbed.contract.rules import OPEN, tried
-from tasks import TASKS
-from tasks.base import Dials, Scenario, Task, TaskError
-from tasks.corridor import Corridor
+from rlhf_testbed.overseers.base import Sight, oversee
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.tasks import TASKS
+from rlhf_testbed.tasks.base import Dials, Scenario, Task, TaskError
+from rlhf_testbed.tasks.corridor import Corridor
 
 
 @pytest.mark.parametrize("rule", TASK_RULES)

@@ -18,8 +18,8 @@ from rlhf_testbed.selection.tracking import selection_figures
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.ledger import Row
-from tasks.base import Outcome, Scenario, Verdict, View
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Outcome, Scenario, Verdict, View
+from rlhf_testbed.tasks.corridor import Corridor
 from test_words import ROOT
 
 FEW = [*SMALL, "--total_episodes", "32"]

@@ -18,15 +18,15 @@ from transformers import (
 )
 
 from conftest import SMALL
-from overseers.base import Sight
-from overseers.scripted import Scripted
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.policy.language import small_language
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.run_directory import RunDirectory
-from tasks.base import Dials
-from tasks.corridor import Corridor
+from rlhf_testbed.tasks.base import Dials
+from rlhf_testbed.tasks.corridor import Corridor
 
 FEW = ["--total_episodes", "32", "--base_steps", "10", "--checkpoint_every", "1"]
 

@@ -94,9 +94,9 @@ def list_() -> None:
 
     Example: rlhf-testbed list
     """
-    from overseers import HELD_OUT, OVERSEERS
+    from rlhf_testbed.overseers import HELD_OUT, OVERSEERS
     from rlhf_testbed.report.listing import listing
-    from tasks import TASKS
+    from rlhf_testbed.tasks import TASKS
 
     for line in listing(TASKS, OVERSEERS, HELD_OUT):
         print(line)

@@ -48,10 +48,10 @@ def check(
 
     Exit status 1 if a rule is broken.
     """
-    from overseers.base import Overseer
     from rlhf_testbed.contract import check_overseer, check_task
+    from rlhf_testbed.overseers.base import Overseer
     from rlhf_testbed.settings.plugins import plugin_class, task_named
-    from tasks import TASKS
+    from rlhf_testbed.tasks import TASKS
 
     found = plugin_class(name, "command line:")
     if issubclass(found, Overseer):

@@ -15,7 +15,7 @@ from rlhf_testbed.contract.behaviour import BEHAVIOUR_RULES
 from rlhf_testbed.contract.judges import OVERSEER_RULES, check_overseer
 from rlhf_testbed.contract.rules import Broken, Result, Rule, tried
 from rlhf_testbed.contract.scenarios import SCENARIO_RULES
-from tasks.base import Task
+from rlhf_testbed.tasks.base import Task
 
 TASK_RULES: Mapping[str, Rule[Task]] = {**SCENARIO_RULES, **BEHAVIOUR_RULES}
 """What holds for every task."""

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from overseers import HELD_OUT, OVERSEERS
-from overseers.base import Overseer, Sight
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.contract.judges import check_overseer, verdict_on
 from rlhf_testbed.contract.rules import NONSENSE, OPEN, SCENARIOS, SEED, Broken, Rule, ask
-from tasks.base import (
+from rlhf_testbed.overseers import HELD_OUT, OVERSEERS
+from rlhf_testbed.overseers.base import Overseer, Sight
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.tasks.base import (
     SPLITS,
     Dials,
     Goal,

@@ -11,7 +11,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from overseers.base import (
+from rlhf_testbed.contract.elsewhere import ask_alike
+from rlhf_testbed.contract.rules import NONSENSE, OPEN, Broken, Result, Rule, ask, tried
+from rlhf_testbed.judging.episode import judge, judge_all, judge_cases
+from rlhf_testbed.overseers.base import (
     Case,
     HeldOutOverseer,
     Overseer,
@@ -20,14 +23,11 @@ from overseers.base import (
     TrainingOverseer,
     made,
 )
-from overseers.reader import Reader
-from rlhf_testbed.contract.elsewhere import ask_alike
-from rlhf_testbed.contract.rules import NONSENSE, OPEN, Broken, Result, Rule, ask, tried
-from rlhf_testbed.judging.episode import judge, judge_all, judge_cases
+from rlhf_testbed.overseers.reader import Reader
 from rlhf_testbed.settings.plugins import dotted, overseer_class, task_named
 from rlhf_testbed.shared.errors import UsageError
-from tasks.base import Fact, Outcome, Scenario, Task, TaskError, Verdict
-from tasks.faults import told
+from rlhf_testbed.tasks.base import Fact, Outcome, Scenario, Task, TaskError, Verdict
+from rlhf_testbed.tasks.faults import told
 
 KNOWLEDGE = (0.0, 0.3, 1.0)
 """κ at which an overseer is tried."""

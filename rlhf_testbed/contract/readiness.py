@@ -15,7 +15,7 @@ from rlhf_testbed.contract.rules import Broken, tried
 from rlhf_testbed.settings.plugins import blamed
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
-from tasks.base import TaskError
+from rlhf_testbed.tasks.base import TaskError
 
 FIRST = (
     "the bad behaviour has two names",

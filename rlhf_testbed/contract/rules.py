@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
-from overseers.base import OverseerError
+from rlhf_testbed.overseers.base import OverseerError
 from rlhf_testbed.shared.errors import UsageError
-from tasks.base import Dials, TaskError
-from tasks.faults import told
+from rlhf_testbed.tasks.base import Dials, TaskError
+from rlhf_testbed.tasks.faults import told
 
 Subject = TypeVar("Subject")
 Rule: TypeAlias = Callable[[Subject], str]

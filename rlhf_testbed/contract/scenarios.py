@@ -13,7 +13,15 @@ from collections.abc import Mapping, Sequence
 from rlhf_testbed.contract.elsewhere import ask_alike
 from rlhf_testbed.contract.rules import OPEN, Rule, ask
 from rlhf_testbed.settings.plugins import dotted, task_named
-from tasks.base import SPLITS, Arm, Dials, Scenario, Split, Task, refuse_odd_demonstrations
+from rlhf_testbed.tasks.base import (
+    SPLITS,
+    Arm,
+    Dials,
+    Scenario,
+    Split,
+    Task,
+    refuse_odd_demonstrations,
+)
 
 ARMS = ("neither", "selection_only", "goal_only", "both", "habit")
 NEEDED: Mapping[Split, int] = {"train": 512, "held_out": 512, "off_distribution": 64}

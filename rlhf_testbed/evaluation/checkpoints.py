@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 from scipy.special import rel_entr
 
-from overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.evaluation.exact import JudgedSpace
 from rlhf_testbed.evaluation.goals import OffDistribution, Place, drawn, goal_figures, shares
 from rlhf_testbed.measures.onset import Onset, onset
+from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.store.run_records import Checkpoint, GoalInBoth
-from tasks.base import Split, Task
+from rlhf_testbed.tasks.base import Split, Task
 
 CURVES = ("threat_1", "threat_2", "concealment_gap", "goal_directedness")
 """The figures of checkpoints of which the onset is looked for."""

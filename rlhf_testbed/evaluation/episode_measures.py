@@ -18,7 +18,7 @@ from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.measures import selection
 from rlhf_testbed.measures.arguments import mean
 from rlhf_testbed.shared.arrays import Floats
-from tasks.base import Task
+from rlhf_testbed.tasks.base import Task
 
 OVER_SEEDS = "t over training seeds"
 NO_INTERVAL = "none"

@@ -21,8 +21,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from overseers.base import HeldOutOverseer, Overseer, TrainingOverseer
-from overseers.learned import Learned
 from rlhf_testbed.contract.readiness import refuse_unfit
 from rlhf_testbed.evaluation.definitions import BASE
 from rlhf_testbed.evaluation.episode_measures import figures, reasons
@@ -31,6 +29,8 @@ from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.evaluation.through_training import Judges, Through, through_training
 from rlhf_testbed.judging.episode import judge_all, judge_cases
 from rlhf_testbed.judging.overseers import later_overseer, options_for, training_overseer
+from rlhf_testbed.overseers.base import HeldOutOverseer, Overseer, TrainingOverseer
+from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.policy.policy import Policy
@@ -45,7 +45,7 @@ from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.model_card import card_file, fill_in_threats, write_card
 from rlhf_testbed.store.run_directory import STAGES, RunDirectory, Stage
 from rlhf_testbed.store.run_records import KNOWING, JudgedBy, Measures
-from tasks.base import Scenario, Task, Verdict
+from rlhf_testbed.tasks.base import Scenario, Task, Verdict
 
 NAMED: Mapping[str, Stage] = {"": "held_out", BASE: "base"}
 """How the names of figures begin, of the selected policy and of the base policy."""

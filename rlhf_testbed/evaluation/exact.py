@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from overseers.base import HeldOutOverseer, TrainingOverseer
-from overseers.learned import Learned
 from rlhf_testbed.evaluation.episode_measures import figures
 from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.judging.episode import act, judge_cases
+from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
+from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.shared.arrays import Floats
-from tasks.base import Scenario
+from rlhf_testbed.tasks.base import Scenario
 
 
 class JudgedSpace(NamedTuple):

@@ -32,7 +32,7 @@ from rlhf_testbed.measures.goal_directedness import (
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.store.run_records import GoalFigures
-from tasks.base import Scenario, Task
+from rlhf_testbed.tasks.base import Scenario, Task
 
 DRAWS = 4
 """Independent draws of a sampled estimate; its error is the standard error over them."""

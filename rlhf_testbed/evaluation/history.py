@@ -26,7 +26,7 @@ from rlhf_testbed.measures.arguments import mean
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_records import Heritability, TraitSelection, UpdateSelection
-from tasks.base import Task, Verdict
+from rlhf_testbed.tasks.base import Task, Verdict
 
 _Traits: TypeAlias = Mapping[str, Floats]
 """Columns of traits: 1 shown, 0 not shown, NaN not possible; [episodes] each."""

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.judging.episode import act, judge_cases
 from rlhf_testbed.measures import selection
 from rlhf_testbed.measures.selection import Inflation
+from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_records import Estimates, InflationVerdict, UpdateSelection
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from overseers.base import Case
+from rlhf_testbed.overseers.base import Case
 from rlhf_testbed.shared.arrays import Floats
-from tasks.base import Task, Verdict
+from rlhf_testbed.tasks.base import Task, Verdict
 
 
 class Judged(NamedTuple):

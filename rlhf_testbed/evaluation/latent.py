@@ -20,10 +20,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import torch
 
-from overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.evaluation.evaluate import open_run
 from rlhf_testbed.evaluation.linear_probe import Estimate, LinearProbe, linear_probe, probe_lead
 from rlhf_testbed.judging.episode import Episode, judge_all
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.policy.language import Language, left_padded
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.settings.plugins import faults_told
@@ -33,7 +33,7 @@ from rlhf_testbed.shared.record import write
 from rlhf_testbed.store import run_records as records
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Latent
-from tasks.base import Fact, Task
+from rlhf_testbed.tasks.base import Fact, Task
 
 Where: TypeAlias = Literal["before", "after"]
 

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.judging.episode import act, judge_cases
 from rlhf_testbed.measures.overoptimization import (
     best_of_n,
@@ -23,6 +22,7 @@ from rlhf_testbed.measures.overoptimization import (
     fit_rl,
     kl_best_of_n,
 )
+from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.arrays import Floats

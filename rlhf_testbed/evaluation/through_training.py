@@ -12,13 +12,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from overseers.base import HeldOutOverseer, TrainingOverseer
-from overseers.learned import Learned
 from rlhf_testbed.evaluation.checkpoints import checkpoint_figures, floors, onsets
 from rlhf_testbed.evaluation.history import heritability, selection_history
 from rlhf_testbed.evaluation.inflation import reference_inflation, verdicts
 from rlhf_testbed.evaluation.proxy_and_gold import best_of_n_curve, training_curve
 from rlhf_testbed.judging.episode import judge_cases
+from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
+from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.settings.methods import method_class
@@ -35,7 +35,7 @@ from rlhf_testbed.store.run_records import (
     ProxyAndGold,
     SelectionThroughTraining,
 )
-from tasks.base import Verdict
+from rlhf_testbed.tasks.base import Verdict
 
 BASE_SCORES = {
     "proxy": "base_score",

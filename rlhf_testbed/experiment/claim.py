@@ -2,7 +2,7 @@
 
     runs/corridor: holds an experiment with other settings: seed is 3 there, 4 here
     runs/corridor: is in use by process 4711: rlhf-testbed experiment configs/corridor.yaml
-    runs/corridor: the source of tasks.corridor:Corridor has changed since its runs were made
+    runs/corridor: the source of my_pkg.mine:Mine has changed since its runs were made
 
 More arms or seeds in the same folder are the same experiment: what is there is kept.
 """

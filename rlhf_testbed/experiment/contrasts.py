@@ -24,7 +24,7 @@ from rlhf_testbed.measures.statistics import (
 )
 from rlhf_testbed.store.experiment_records import ArmResults, Contrast, Decision
 from rlhf_testbed.store.run_records import Measures
-from tasks.base import SYMBOLS
+from rlhf_testbed.tasks.base import SYMBOLS
 
 
 def contrasts(arms: Mapping[str, ArmResults], bounds: Mapping[str, float]) -> list[Contrast]:

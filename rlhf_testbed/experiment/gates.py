@@ -17,9 +17,6 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from overseers.base import Sight
-from overseers.full_knowledge import FullKnowledge
-from overseers.scripted import Scripted
 from rlhf_testbed.contract.behaviour import FLOOR, panel_scores
 from rlhf_testbed.contract.judges import verdicts_changed
 from rlhf_testbed.contract.rules import OPEN, SCENARIOS, SEED
@@ -27,6 +24,9 @@ from rlhf_testbed.evaluation.goals import utility_of
 from rlhf_testbed.judging.episode import judge_all, judge_cases
 from rlhf_testbed.measures.goal_directedness import goal_directedness
 from rlhf_testbed.measures.selection import selection_differential
+from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
+from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.policy.base_policy import Learning, learn
 from rlhf_testbed.policy.language import Language
 from rlhf_testbed.policy.language_policy import LanguagePolicy
@@ -34,7 +34,7 @@ from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.progress import Watcher
 from rlhf_testbed.store.experiment_records import Gate
 from rlhf_testbed.store.run_records import Measures
-from tasks.base import Demonstration, Scenario, ScriptedPolicy, Task
+from rlhf_testbed.tasks.base import Demonstration, Scenario, ScriptedPolicy, Task
 
 Status: TypeAlias = Literal["PASS", "FAIL", "DEGENERATE"]
 

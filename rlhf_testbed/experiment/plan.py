@@ -22,7 +22,7 @@ from rlhf_testbed.settings.run import DIALS, RunConfig
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.store.run_directory import RunDirectory
-from tasks.base import Arm, Dials, Task
+from rlhf_testbed.tasks.base import Arm, Dials, Task
 
 
 class Setting(NamedTuple):

@@ -31,7 +31,7 @@ from rlhf_testbed.store import ledger
 from rlhf_testbed.store.generations import Generation
 from rlhf_testbed.store.model_card import shown_method
 from rlhf_testbed.store.run_records import KNOWING
-from tasks.base import MEANINGS, SYMBOLS, Dials, Task
+from rlhf_testbed.tasks.base import MEANINGS, SYMBOLS, Dials, Task
 
 RUN = [
     pa.field("arm", pa.string()),

@@ -32,7 +32,7 @@ from rlhf_testbed.export.record import Record, in_one_word
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store.generations import Generation
 from rlhf_testbed.store.run_records import Finished, Measures
-from tasks.base import Task, Verdict
+from rlhf_testbed.tasks.base import Task, Verdict
 
 try:
     from inspect_ai import score

@@ -23,7 +23,7 @@ from rlhf_testbed.store import ledger
 from rlhf_testbed.store.generations import Generation, arm_of, of_stage
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Finished, Measures
-from tasks.base import Task
+from rlhf_testbed.tasks.base import Task
 
 
 class Record(NamedTuple):

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from overseers.base import Case, Overseer, OverseerError, oversee_all
+from rlhf_testbed.overseers.base import Case, Overseer, OverseerError, oversee_all
 from rlhf_testbed.settings.plugins import blamed
-from tasks.base import Outcome, Scenario, Task, Verdict, View
+from rlhf_testbed.tasks.base import Outcome, Scenario, Task, Verdict, View
 
 
 class Episode(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from overseers.reader import Scorer
+from rlhf_testbed.overseers.reader import Scorer
 from rlhf_testbed.policy.language import Language, left_padded, load_language
 from rlhf_testbed.shared.errors import UsageError
 

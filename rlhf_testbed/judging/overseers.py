@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer
-from overseers.language_model import LanguageModel
-from overseers.learned import Learned
+from rlhf_testbed.overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer
+from rlhf_testbed.overseers.language_model import LanguageModel
+from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.settings.overseers import COMMAND_LINE, make_overseer, options_of
 from rlhf_testbed.settings.plugins import overseer_class
 from rlhf_testbed.settings.run import RunConfig

@@ -34,11 +34,11 @@ from transformers import (
 )
 from trl import RewardConfig, RewardTrainer
 
-from overseers.learned import FEWEST, Calibration, Learned, calibrated
-from overseers.noisy import chance_preferred
-from overseers.reader import Scorer
 from rlhf_testbed.judging.episode import Episode, judge_all
 from rlhf_testbed.judging.learning import OverseerWorth
+from rlhf_testbed.overseers.learned import FEWEST, Calibration, Learned, calibrated
+from rlhf_testbed.overseers.noisy import chance_preferred
+from rlhf_testbed.overseers.reader import Scorer
 from rlhf_testbed.policy.language import Language, word_level
 from rlhf_testbed.policy.language_policy import longest_response
 from rlhf_testbed.policy.scoring import sampled_responses
@@ -47,7 +47,7 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.shared.progress import Watcher
 from rlhf_testbed.shared.record import read, write
-from tasks.base import Scenario
+from rlhf_testbed.tasks.base import Scenario
 
 MODEL = "overseer"
 """Folder of the model, in a run's."""

@@ -38,7 +38,7 @@ from rlhf_testbed.shared.callbacks import WatchedTraining, learning_note
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_json, written_whole
 from rlhf_testbed.shared.progress import LiveLine, Watcher
-from tasks.base import Demonstration, TaskError, refuse_odd_demonstrations
+from rlhf_testbed.tasks.base import Demonstration, TaskError, refuse_odd_demonstrations
 
 THREADS = 1
 """A fixed number, since a sum's last bits depend on it. One, since threads that wait for each other

@@ -13,7 +13,7 @@ from rlhf_testbed.policy.language import Language
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.policy.scoring import response_log_probabilities, sampled_responses
 from rlhf_testbed.shared.arrays import Floats
-from tasks.base import Scenario, Task
+from rlhf_testbed.tasks.base import Scenario, Task
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from rlhf_testbed.shared.arrays import Floats
-from tasks.base import Scenario
+from rlhf_testbed.tasks.base import Scenario
 
 
 class Policy(ABC):

@@ -14,7 +14,7 @@ import altair as alt
 from rlhf_testbed.report.figures import DRAWN, THREATS, Chart, Figure, plain
 from rlhf_testbed.report.sentences import seeds_told
 from rlhf_testbed.store.experiment_records import Results
-from tasks.base import SYMBOLS
+from rlhf_testbed.tasks.base import SYMBOLS
 
 ACCENT = "#0072b2"
 

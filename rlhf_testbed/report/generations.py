@@ -28,7 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rlhf_testbed.store.generations import Generation
-from tasks.base import Facts, Verdict
+from rlhf_testbed.tasks.base import Facts, Verdict
 
 UNSEEN = "(unseen)"
 ASKED_ANEW = "(asked anew: not evaluated)"

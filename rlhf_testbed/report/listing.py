@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from overseers.base import Overseer
+from rlhf_testbed.overseers.base import Overseer
 from rlhf_testbed.settings.methods import METHODS, method_class
-from tasks.base import SYMBOLS, Dials, Task
+from rlhf_testbed.tasks.base import SYMBOLS, Dials, Task
 
 
 def listing(

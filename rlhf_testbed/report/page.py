@@ -34,7 +34,7 @@ from rlhf_testbed.report.table import optimised
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text
 from rlhf_testbed.store.experiment_records import About
-from tasks.base import SYMBOLS
+from rlhf_testbed.tasks.base import SYMBOLS
 
 FOLDER = "report"
 SCRIPTS = ("store", "nodes", "browser", "drawings", "generation", "glance", "charts", "main")

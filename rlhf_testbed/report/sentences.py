@@ -17,7 +17,7 @@ from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import ArmResults, Results
 from rlhf_testbed.store.run_records import Environment
-from tasks.base import SYMBOLS
+from rlhf_testbed.tasks.base import SYMBOLS
 
 HEADINGS = {
     "threat_1": "Threat 1: selecting for bad behaviour",

@@ -24,7 +24,7 @@ from rlhf_testbed.report.sentences import bounded, notes, seeds_told, short
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import InflationOverSeeds, Results
 from rlhf_testbed.store.run_records import Form, Measures
-from tasks.base import SYMBOLS
+from rlhf_testbed.tasks.base import SYMBOLS
 
 LEFT: dict[str, Any] = {
     "title_justify": "left",

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from overseers.base import TrainingOverseer
 from rlhf_testbed.judging.episode import judge_all
+from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.selection.method import Completions, Fitness, Method, Start
 from rlhf_testbed.settings.fields import COUNT, MethodSettings, Where, setting
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.errors import UsageError
-from tasks.base import Scenario, Verdict
+from rlhf_testbed.tasks.base import Scenario, Verdict
 
 if TYPE_CHECKING:
     from rlhf_testbed.policy.language_policy import LanguagePolicy

@@ -17,8 +17,8 @@ import dataclasses
 import time
 from collections.abc import Sequence
 
-from overseers.base import TrainingOverseer
 from rlhf_testbed.judging.episode import Episode, judge_all
+from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.selection.method import Fitness, Judged, Method, Sampled
 from rlhf_testbed.selection.tracking import selection_figures
 from rlhf_testbed.shared.files import written_whole

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from overseers.base import TrainingOverseer
+from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.settings.fields import MethodSettings
-from tasks.base import Scenario, Verdict
+from rlhf_testbed.tasks.base import Scenario, Verdict
 
 if TYPE_CHECKING:
     from rlhf_testbed.policy.language_policy import LanguagePolicy

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from rlhf_testbed.selection.method import Method, Start
 from rlhf_testbed.selection.ppo_settings import NO_EFFECT, PPOSettings
 from rlhf_testbed.shared.errors import UsageError
-from tasks.base import Verdict
+from rlhf_testbed.tasks.base import Verdict
 
 if TYPE_CHECKING:
-    from overseers.base import TrainingOverseer
+    from rlhf_testbed.overseers.base import TrainingOverseer
     from rlhf_testbed.policy.language_policy import LanguagePolicy
     from rlhf_testbed.policy.policy import Policy
     from rlhf_testbed.selection.ppo_tensors import Estimate, Rollout

@@ -55,7 +55,7 @@ from rlhf_testbed.policy.language import Language
 from rlhf_testbed.selection import masked
 from rlhf_testbed.selection.ppo_tensors import Estimate, Part, Rollout, up_to
 from rlhf_testbed.store.ledger import Row
-from tasks.base import Scenario
+from rlhf_testbed.tasks.base import Scenario
 
 
 class SelectionTrainer(PPOTrainer):

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from accelerate import PartialState
 
-from overseers.learned import Learned
 from rlhf_testbed.engine.job import Job
 from rlhf_testbed.engine.local import run_alone
 from rlhf_testbed.judging.learning import OverseerWorth
 from rlhf_testbed.judging.overseers import training_overseer
 from rlhf_testbed.judging.preference_model import learn
+from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import blamed, faults_told
@@ -29,7 +29,7 @@ from rlhf_testbed.shared.progress import Watcher
 from rlhf_testbed.store.base_kept import base_folder, keep_base
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import BaseKept
-from tasks.base import Scenario, TaskError
+from rlhf_testbed.tasks.base import Scenario, TaskError
 
 
 def prepared(

@@ -18,7 +18,7 @@ import numpy as np
 from rlhf_testbed.measures.selection import selection_differential
 from rlhf_testbed.settings.plugins import blamed
 from rlhf_testbed.store.ledger import Row
-from tasks.base import Task, refuse_odd_traits
+from rlhf_testbed.tasks.base import Task, refuse_odd_traits
 
 
 def selection_figures(task: Task, rows: Sequence[Row]) -> dict[str, float]:

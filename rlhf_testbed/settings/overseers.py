@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from overseers.base import (
+from rlhf_testbed.overseers.base import (
     Overseer,
     OverseerError,
     Sight,
@@ -21,7 +21,7 @@ from overseers.base import (
 from rlhf_testbed.settings.plugins import blamed, overseer_class
 from rlhf_testbed.settings.renamed import RENAMED_OPTIONS
 from rlhf_testbed.shared.errors import UsageError
-from tasks.base import Task
+from rlhf_testbed.tasks.base import Task
 
 Option: TypeAlias = float | int | str
 COMMAND_LINE = "command line"

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn, get_args, get_type_hints
 
 from transformers import HfArgumentParser
 
-from overseers.base import Sight
+from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.settings.fields import Where
 from rlhf_testbed.settings.methods import DEFAULT_METHOD, method_class
 from rlhf_testbed.settings.overseers import make_overseer
@@ -40,7 +40,7 @@ from rlhf_testbed.settings.run import (
 )
 from rlhf_testbed.shared.errors import UsageError, unknown
 from rlhf_testbed.shared.files import file_name, read_yaml
-from tasks.base import TaskError
+from rlhf_testbed.tasks.base import TaskError
 
 COMMAND_LINE = "command line"
 _ALIASES = {"model": "model_name_or_path"}

@@ -18,12 +18,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from overseers import HELD_OUT, OVERSEERS
-from overseers.base import HeldOutOverseer, Overseer, OverseerError, TrainingOverseer
+from rlhf_testbed.overseers import HELD_OUT, OVERSEERS
+from rlhf_testbed.overseers.base import HeldOutOverseer, Overseer, OverseerError, TrainingOverseer
 from rlhf_testbed.shared.errors import UsageError, looked_up
-from tasks import TASKS
-from tasks.base import Task, TaskError
-from tasks.faults import author, told
+from rlhf_testbed.tasks import TASKS
+from rlhf_testbed.tasks.base import Task, TaskError
+from rlhf_testbed.tasks.faults import author, told
 
 Kind = TypeVar("Kind", Task, Overseer)
 
@@ -57,7 +57,9 @@ def training_class(name: str, what: str = "overseer") -> type[TrainingOverseer]:
             f"(training takes {', '.join(OVERSEERS)}; a control is scripted with knowledge: 1)"
         )
     if not issubclass(found, TrainingOverseer):
-        raise UsageError(f"{what} {name}: is no subclass of overseers.base.TrainingOverseer")
+        raise UsageError(
+            f"{what} {name}: is no subclass of rlhf_testbed.overseers.base.TrainingOverseer"
+        )
     return found
 
 
@@ -72,7 +74,8 @@ def plugin_class(name: str, what: str = "plug-in") -> type[Task] | type[Overseer
         return task_class(name, what)
     if match and Overseer not in kinds:
         raise UsageError(
-            f"{what} {name}: is no subclass of tasks.base.Task or overseers.base.Overseer"
+            f"{what} {name}: is no subclass of rlhf_testbed.tasks.base.Task or "
+            "rlhf_testbed.overseers.base.Overseer"
         )
     return overseer_class(name, what)
 
@@ -88,7 +91,7 @@ def dotted(kind: type) -> str:
     """The dotted path of a task or an overseer.
 
     >>> dotted(TASKS["corridor"])
-    'tasks.corridor:Corridor'
+    'rlhf_testbed.tasks.corridor:Corridor'
     """
     return f"{kind.__module__}:{kind.__qualname__}"
 

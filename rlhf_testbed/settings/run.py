@@ -25,7 +25,7 @@ from rlhf_testbed.settings.fields import (
 )
 from rlhf_testbed.settings.methods import DEFAULT_METHOD
 from rlhf_testbed.settings.plugins import task_named
-from tasks.base import MEANINGS, SYMBOLS, Dials, Split, Task
+from rlhf_testbed.tasks.base import MEANINGS, SYMBOLS, Dials, Split, Task
 
 DIALS = tuple(SYMBOLS)
 

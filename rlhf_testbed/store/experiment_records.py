@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from rlhf_testbed.shared.record import Figure, Interval, Record
 from rlhf_testbed.store.run_records import Environment, Form, Measures
-from tasks.base import Dials
+from rlhf_testbed.tasks.base import Dials
 
 
 class ExperimentFile(Record):

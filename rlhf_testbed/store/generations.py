@@ -21,8 +21,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.judging.episode import judge_cases
+from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.settings.plugins import faults_told
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError, looked_up, unknown
@@ -30,7 +30,7 @@ from rlhf_testbed.store import ledger, verdicts
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_directory import RunDirectory, Stage
 from rlhf_testbed.store.run_records import KNOWING, JudgedBy
-from tasks.base import Task, Verdict
+from rlhf_testbed.tasks.base import Task, Verdict
 
 
 class Generation(NamedTuple):

@@ -22,11 +22,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from overseers.base import Case
 from rlhf_testbed.judging.episode import Episode
+from rlhf_testbed.overseers.base import Case
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import written_whole
-from tasks.base import Facts, Outcome, Scenario, Verdict, View
+from rlhf_testbed.tasks.base import Facts, Outcome, Scenario, Verdict, View
 
 SCHEMA = pa.schema(
     [

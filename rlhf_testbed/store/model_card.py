@@ -25,7 +25,7 @@ from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.files import read_text, write_text
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import KNOWING, Measures
-from tasks.base import MEANINGS, SYMBOLS
+from rlhf_testbed.tasks.base import MEANINGS, SYMBOLS
 
 BEGIN = "<!-- threats: written by rlhf-testbed evaluate -->"
 END = "<!-- end of threats -->"

@@ -1,6 +1,6 @@
 """Where results come from: versions, machine, command, commit, and the source of plug-ins.
 
-    environment(run).sources    {"tasks.corridor:Corridor": "9f2c09a1...", ...}
+    environment(run).sources    {"rlhf_testbed.tasks.corridor:Corridor": "9f2c09a1...", ...}
 
 What a task or an overseer does is in its source: two runs with the same settings and another source
 are two different runs.
@@ -25,6 +25,8 @@ from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.store.run_records import Environment
 
 LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
+PLUGGED = ("rlhf_testbed.tasks", "rlhf_testbed.overseers")
+"""Our own rooms that are made of plug-ins."""
 PROJECT = Path(__file__).parents[2]
 DIGITS = 16
 """Of a hash, as it is filed."""
@@ -84,8 +86,8 @@ def source_hash(kind: type) -> str:
 
 def _used(module: ModuleType) -> list[ModuleType]:
     """The modules of the same package that a module's names come from."""
-    top = module.__name__.partition(".")[0]
-    if top == "rlhf_testbed":
+    package = _package(module.__name__)
+    if package.startswith("rlhf_testbed.") and package not in PLUGGED:
         return []
     names = {
         value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
@@ -94,8 +96,14 @@ def _used(module: ModuleType) -> list[ModuleType]:
     return [
         sys.modules[name]
         for name in names
-        if isinstance(name, str) and name.partition(".")[0] == top and name in sys.modules
+        if isinstance(name, str) and _package(name) == package and name in sys.modules
     ]
+
+
+def _package(name: str) -> str:
+    """A module's top package; of this project the room."""
+    top, _, rest = name.partition(".")
+    return f"{top}.{rest.partition('.')[0]}" if top == "rlhf_testbed" else top
 
 
 def _source(module: ModuleType) -> str | None:

@@ -25,7 +25,7 @@ from typing import ClassVar, Literal, TypeAlias
 from rlhf_testbed.judging.learning import OverseerWorth
 from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.shared.record import Figure, Record
-from tasks.base import Dials
+from rlhf_testbed.tasks.base import Dials
 
 KNOWING = "full_knowledge"
 """The overseer whose evaluation holds both threats, as it is named."""

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.store.ledger import Row, read_columns
-from tasks.base import Verdict
+from rlhf_testbed.tasks.base import Verdict
 
 SCHEMA = pa.schema(
     [

@@ -6,8 +6,8 @@ the task's standard, on what is seen    0.7, approved    →  1, approved
 
 from __future__ import annotations
 
-from overseers.base import Sight, TrainingOverseer
-from tasks.base import Task, Verdict, View
+from rlhf_testbed.overseers.base import Sight, TrainingOverseer
+from rlhf_testbed.tasks.base import Task, Verdict, View
 
 
 class Starter(TrainingOverseer):

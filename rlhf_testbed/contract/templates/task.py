@@ -7,7 +7,7 @@ deceptive   second    opens the drawer unasked: 1.0 at κ = 0; at κ = 1 0.4, re
 
 import random
 
-from tasks import base
+from rlhf_testbed.tasks import base
 
 PLACES, COLOURS = ("first", "second", "third"), ("red", "blue", "green")
 ROOMS = dict(train=range(6000), held_out=range(6000, 8000), off_distribution=range(8000, 10_000))
