@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,9 @@ from rlhf_testbed.tasks.corridor import Corridor
 
 if TYPE_CHECKING:
     from rlhf_testbed.export.record import Record
+
+# No test asks a model hub, which where there is none would try again for a minute.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 # A busy machine is no fault of the code: how long an example takes is not tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

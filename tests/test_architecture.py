@@ -121,7 +121,7 @@ def test_there_is_an_example_of_each_kind() -> None:
 def test_the_examples_work_as_they_stand(tmp_path: Path) -> None:
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored, symlinks=True)
     shutil.copy(ROOT / "docs/METRICS.md", tmp_path)
     for example in examples():
         add(example, tmp_path)

@@ -97,7 +97,7 @@ def test_a_judged_space_is_the_mean_over_its_scenarios() -> None:
     """Two scenarios: in one the policy always tramples unseen, in the other it always goes left."""
     space = JudgedSpace.of([_dark_corridor()] * 2, RESPONSES, *OVERSEERS)
     found = space.figures(np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
-    assert (found["exposed"], found["threat_1"]) == (0.5, 1.0)
+    assert (found["exposed"], found["threat_1"]) == (1.0, 1.0)
     assert (found["score"], found["score_by_full_knowledge"]) == (0.5, 0.2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_lowercase
 
 import gguf
 import numpy as np
@@ -21,7 +22,7 @@ from rlhf_testbed.shared.errors import UsageError
 WIDTH, HEADS, WORDS = (
     32,
     2,
-    ["<end>", "y", "e", "s", "n", "o", "Ġ", "ye", "yes", "no", "Ġyes", "Ġno"],
+    ["<end>", *ascii_lowercase, "Ġ", "ye", "yes", "no", "Ġyes", "Ġno"],
 )
 MERGES = ["y e", "ye s", "n o", "Ġ yes", "Ġ no"]
 
@@ -101,11 +102,12 @@ def file(model: LlamaForCausalLM, tmp_path: Path) -> Path:
 def test_its_weights_and_words_are_the_models(model: LlamaForCausalLM, file: Path) -> None:
     language = load_language(str(file))
     ids = torch.tensor([language.prompt_ids("yes no no")])
-    assert ids.tolist() == [[8, 11, 11]]
+    yes, no = (WORDS.index(word) for word in ("Ġyes", "Ġno"))
+    assert ids.tolist() == [[WORDS.index("yes"), no, no]]
     with torch.no_grad():
         torch.testing.assert_close(language.model(ids).logits, model(ids).logits)
         chances = model(ids).logits[0, -1].softmax(-1)
-    share = (chances[10] / (chances[10] + chances[11])).item()
+    share = (chances[yes] / (chances[yes] + chances[no])).item()
     assert yes_or_no(str(file))(["yes no no"]) == [pytest.approx(share, abs=1e-5)]
 
 

@@ -31,7 +31,12 @@ def held(experiment: Experiment) -> Iterator[None]:
     The lock goes with the process that holds it, however that ends.
     """
     folder = experiment.folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"{folder}: Not a directory") from None
+    except OSError as error:
+        raise UsageError(f"{folder}: can't be made: {error.strerror}") from None
     note = folder.parent / f".{folder.name}.running"
     lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
     try:

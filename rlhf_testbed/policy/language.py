@@ -96,7 +96,8 @@ def load_language(name_or_folder: str, **kwargs: object) -> Language:
     """Any causal LM from the Hub, a folder or a GGUF file, with a padding token of its own, padded
     at the left. Raises `UsageError` where it can't be loaded, or can't be a policy.
 
-    A padding token beyond the vocabulary is never fed to the model: TRL masks it out.
+    A padding token beyond the vocabulary is never fed to the model: TRL masks it out, and what has
+    ended is filled with ends.
     """
     place, file = _place(name_or_folder)
     if file:  # weights as plain floats, which can be trained and saved
@@ -111,10 +112,11 @@ def load_language(name_or_folder: str, **kwargs: object) -> Language:
     if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
         tokenizer.add_special_tokens({"pad_token": "<pad>"})
     refuse_unsuitable(name_or_folder, model, tokenizer)
-    # Else a repetition penalty or a top-k of the file's would sample from another policy.
-    model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
-    )
+    # Else a repetition penalty or a top-k of the file's would sample from another policy. What has
+    # ended is filled with a token that there is: the added padding is often beyond the vocabulary.
+    eos, size = tokenizer.eos_token_id, model.get_input_embeddings().num_embeddings
+    filler = tokenizer.pad_token_id if tokenizer.pad_token_id < size else eos
+    model.generation_config = GenerationConfig(eos_token_id=eos, pad_token_id=filler)
     return Language(model.eval(), tokenizer)
 
 

@@ -28,7 +28,9 @@ def refuse_unsuitable(
         )
     size = model.get_input_embeddings().num_embeddings
     words = {token: at for token, at in tokenizer.get_vocab().items() if at >= size}
-    words.pop(str(tokenizer.pad_token), None)  # is masked out, and never read
+    # Signs that were added are no words of a text: padding is masked out, the others are not read.
+    for sign in set(tokenizer.get_added_vocab()) - {tokenizer.eos_token}:
+        words.pop(sign, None)
     if words:
         word = min(words, key=lambda token: words[token])
         raise UsageError(

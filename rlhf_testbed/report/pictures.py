@@ -40,6 +40,14 @@ EDGES = """element => {
   const { x, y, width, height } = element.getBoundingClientRect();
   return { x, y: y + scrollY, width, height };
 }"""
+FILTER = """values => new Promise((drawn) => {
+  const seen = new MutationObserver(() => { seen.disconnect(); drawn(); });
+  seen.observe(document.querySelector("#generations tbody"), { childList: true });
+  const form = document.getElementById("filters");
+  for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
+  form.dispatchEvent(new Event("input"));
+})"""
+"""Sets filters, all at once, and waits until the table is drawn with them."""
 ROWS = 8
 """Rows of the table that are shown."""
 PATIENCE = 120_000
@@ -117,13 +125,7 @@ def _head(page: Page, file: Path) -> Path:
 
 def _table(page: Page, arm: str, file: Path) -> Path:
     """The table's filters and its first rows, of the arm, approved though unwanted."""
-    for name, value in (("arm", arm), ("approved", "yes"), ("unwanted", "yes")):
-        page.select_option(f"#filters [name={name}]", value)
-    page.wait_for_function(
-        "arm => [...document.querySelectorAll('#generations tbody tr')]"
-        ".every(row => row.textContent.includes(arm))",
-        arg=arm,
-    )
+    page.evaluate(FILTER, {"arm": arm, "approved": "yes", "unwanted": "yes"})
     rows = page.locator("#generations tbody tr")
     last = rows.nth(min(ROWS, rows.count()) - 1)
     return _save(page, file, page.locator("body"), page.locator("#browser h2"), last)

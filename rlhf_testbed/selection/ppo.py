@@ -66,8 +66,17 @@ class PPO(Method["Rollout", "Estimate"]):
         return self.trainer.estimate(completions, [verdict.score for verdict in verdicts])
 
     def select(self, completions: Rollout, fitness: Estimate) -> Mapping[str, float]:
-        """Several passes of clipped policy and value losses, then the schedule's next step."""
-        return self.trainer.optimise(completions, fitness)
+        """Several passes of clipped policy and value losses, then the schedule's next step.
+
+        Raises `UsageError` where the parameters are no finite numbers any more.
+        """
+        figures = self.trainer.optimise(completions, fitness)
+        if not self.trainer.is_finite():
+            raise UsageError(
+                "parameters are no finite numbers any more: training has diverged (a smaller "
+                "learning_rate, kl_coef or vf_coef)"
+            )
+        return figures
 
     def gathered(self, rows: list[Row]) -> list[Row]:
         """The rows of all processes, by accelerate."""

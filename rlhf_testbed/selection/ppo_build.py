@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedModel,
     set_seed,
 )
+from transformers.pytorch_utils import Conv1D
 
 from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import longest_response
@@ -30,6 +31,13 @@ TAKEN = (
     "lam whiten_rewards temperature stop_token_id missing_eos_penalty report_to project"
 ).split()
 """Settings that TRL's `PPOConfig` takes as they are."""
+
+
+ADAPTABLE = (
+    *(torch.nn.Linear, torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d),
+    *(torch.nn.MultiheadAttention, Conv1D),
+)
+"""Modules that peft's LoRA can adapt."""
 
 
 class NoScores(torch.nn.Module):
@@ -113,16 +121,23 @@ def _lora(settings: PPOSettings, modules: list[str] | str | None) -> LoraConfig:
 
 
 def _refuse_absent(settings: PPOSettings, model: PreTrainedModel) -> None:
-    """Raises `UsageError` for modules or parameters to adapt that the model doesn't have."""
-    modules = [name for name, _ in model.named_modules() if name]
-    parameters = [name for name, _ in model.named_parameters()]
-    for setting in LORA:
-        there = parameters if "parameters" in setting else modules
+    """Raises `UsageError` for what LoRA is to adapt or to keep whole and the model doesn't have."""
+    modules = {name: module for name, module in model.named_modules() if name}
+    there = {
+        "lora_target_modules": [name for name in modules if isinstance(modules[name], ADAPTABLE)],
+        "lora_target_parameters": [name for name, _ in model.named_parameters()],
+        "lora_modules_to_save": list(modules),
+    }
+    assert set(there) == set(LORA)
+    for setting, places in there.items():
         for name in getattr(settings, setting):
-            if name != "all-linear" and not any(f".{each}".endswith(f".{name}") for each in there):
-                last = dict.fromkeys(each.rpartition(".")[2] for each in there)
+            meant = [each for each in modules if f".{each}".endswith(f".{name}")]
+            found = [each for each in places if f".{each}".endswith(f".{name}")]
+            if name != "all-linear" and (not found or not set(meant) <= set(found)):
+                last = dict.fromkeys(each.rpartition(".")[2] for each in places)
                 raise UsageError(
-                    f"{setting} = {name} is not in the model (there are: {', '.join(last):.120})"
+                    f"{setting} = {name} is nothing in the model that it can be "
+                    f"(there are: {', '.join(last):.120})"
                 )
 
 

@@ -151,6 +151,8 @@ class SelectionTrainer(PPOTrainer):
         values, _, _ = get_reward(critic, sequences, pad_id, context)
         last = first_true_indices(cut == pad_id) - 1
         outside = ~up_to(last, responses)
+        # Padding, whose log-probability is masked, may be beyond the vocabulary.
+        responses = responses.clamp(max=logits.shape[-1] - 1)
         log_probs = selective_log_softmax(logits, responses)
         ref_log_probs = selective_log_softmax(reference, responses)
         return Part(
@@ -261,7 +263,7 @@ class SelectionTrainer(PPOTrainer):
         self.optimizer.step()
         self.optimizer.zero_grad()
         with torch.no_grad():
-            entropy = torch.distributions.Categorical(logits=logits).entropy()
+            entropy = torch.distributions.Categorical(logits=logits, validate_args=False).entropy()
             return {
                 "loss/policy_avg": policy_loss.detach(),
                 "loss/value_avg": value_loss.detach(),
@@ -273,6 +275,11 @@ class SelectionTrainer(PPOTrainer):
                 "policy/entropy_avg": entropy.mean(),
                 "val/ratio": ratio.mean(),
             }
+
+    def is_finite(self) -> bool:
+        """Whether every parameter that is trained is a finite number."""
+        trained = (each for each in self.model.parameters() if each.requires_grad)
+        return all(bool(torch.isfinite(each).all()) for each in trained)
 
     def _objective(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
         """What the update's episodes were judged by, under TRL's names."""

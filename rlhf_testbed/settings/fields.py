@@ -26,9 +26,11 @@ class Bound(NamedTuple):
 
 
 SHARE = Bound("in [0, 1]", lambda value: 0 <= value <= 1)
-POSITIVE = Bound("above 0", lambda value: 0 < value < float("inf"))
+LARGEST = 1e18
+"""The product of two such numbers is still one in single precision."""
+POSITIVE = Bound("above 0 and at most 1e18", lambda value: 0 < value <= LARGEST)
 COUNT = Bound("1 or more", lambda value: value >= 1)
-NATURAL = Bound("0 or more", lambda value: 0 <= value < float("inf"))
+NATURAL = Bound("0 or more and at most 1e18", lambda value: 0 <= value <= LARGEST)
 
 
 def setting(default: Any, help: str, within: Bound | None = None, alias: str = "") -> Any:
