@@ -11,6 +11,8 @@ import pytest
 
 from scripted_runs import write_experiment, write_results
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = "import sys; from rlhf_testbed.cli import main; sys.argv[0] = 'rlhf-testbed'; main()"
 
 

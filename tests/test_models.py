@@ -107,6 +107,7 @@ def test_a_causal_language_model_trains_and_is_measured(
     assert 0 <= measures.figure("threat_2") < 20
 
 
+@pytest.mark.slow
 def test_padding_beyond_the_vocabulary_is_never_read(tmp_path: Path) -> None:
     """A tokenizer without one of its own; slices of a rollout end at different lengths."""
     model = saved(tmp_path / "model", "qwen2", letters(), max_position_embeddings=512)
@@ -133,6 +134,7 @@ def _scored(rollout: Any) -> list[Any]:
     return [Verdict(1.0, True, "")] * len(rollout.texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [
@@ -216,6 +218,7 @@ def test_more_value_layers_than_there_are_is_refused(tmp_path: Path) -> None:
     assert told == "value_layers = 3: the base policy has 2 layers"
 
 
+@pytest.mark.slow
 def test_padding_that_is_the_end_sharded_half_precision_and_tied_all_train(tmp_path: Path) -> None:
     words = tokenizer()
     model = saved(tmp_path / "model", "llama", tie_word_embeddings=True)

@@ -12,6 +12,8 @@ import pytest
 from conftest import SMALL
 from test_words import ROOT
 
+pytestmark = pytest.mark.slow
+
 LAUNCH = ["-m", "accelerate.commands.accelerate_cli", "launch", "-m", "rlhf_testbed.train"]
 PLAIN = ["-m", "rlhf_testbed.train"]
 FEW = [*SMALL, "--total_episodes", "16", "--base_steps", "5", "--arm", "both"]

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import difflib
 import io
+import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOSPC, ENOTDIR, EPERM, EROFS
+from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ENOSPC, ENOTDIR, EPERM, EROFS
 from typing import TypeVar
 
 Entry = TypeVar("Entry")
 
-OUTSIDE = (EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENOTDIR, EISDIR, EEXIST)
-"""Errors of places: not allowed, read-only, full, a file where a folder should be or vice versa."""
+FULL = (ENOSPC, EDQUOT, EFBIG, EIO)
+"""Errors of disks, which strike in the middle of a file."""
+OUTSIDE = (*FULL, EACCES, EPERM, EROFS, ENOTDIR, EISDIR, EEXIST)
+"""Errors of places: a disk's, not allowed, a file where a folder should be or vice versa."""
 
 
 class UsageError(Exception):
@@ -47,9 +51,25 @@ def places_told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in OUTSIDE or error.filename is None:
+        if error.errno not in OUTSIDE or (error.filename is None and error.errno not in FULL):
             raise
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
+        raise UsageError(f"{error.filename or 'a file'}: {error.strerror}") from error
+
+
+def disk_fault(error: Exception) -> str:
+    """What a disk said, where that is why a file could not be written; else empty.
+
+    >>> disk_fault(OSError(ENOSPC, "No space left on device"))
+    'No space left on device'
+
+    Of safetensors, which is written in Rust, and of copied folders the text alone tells:
+
+    >>> disk_fault(Exception("I/O error: File too large (os error 27)"))
+    'File too large'
+    """
+    told = re.search(r"(?:os error|Errno) (\d+)", str(error))
+    number = getattr(error, "errno", None) or (int(told[1]) if told else 0)
+    return os.strerror(number) if number in FULL else ""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:

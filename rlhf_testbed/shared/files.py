@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.errors import UsageError, disk_fault
 
 
 def file_name(name: str, keep: str = "") -> str:
@@ -33,7 +33,7 @@ def file_name(name: str, keep: str = "") -> str:
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a path beside `path` to write a file or a folder to; renamed when all went well.
 
-    Raises `UsageError` where its folder can't be made.
+    Raises `UsageError` where its folder can't be made, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,6 +43,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         yield aside
         os.replace(aside, path)
+    except Exception as error:
+        if fault := disk_fault(error):
+            raise UsageError(f"{path}: can't be written: {fault}") from error
+        raise
     finally:
         if aside.is_dir():
             shutil.rmtree(aside)
