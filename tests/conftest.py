@@ -62,15 +62,17 @@ def overseers_of(task: Task) -> list[Overseer]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One small finished run; tests must not change it."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One small finished run; a test that adds a file to it makes the session's last one fail."""
     from rlhf_testbed.selection.job import train
     from rlhf_testbed.settings.parsing import parse_run
 
     folder = tmp_path_factory.mktemp("runs") / "both-1"
     run = parse_run(["--arm", "both", "--seed", "1", "--output_dir", str(folder), *SMALL])
     train(run, lambda step: None)
-    return folder
+    made = sorted(folder.rglob("*"))
+    yield folder
+    assert sorted(folder.rglob("*")) == made, "a test changed what tests share"
 
 
 ACTORS = ("careful coin-seeker", "coin-seeker", "random")

@@ -117,6 +117,7 @@ def test_there_is_an_example_of_each_kind() -> None:
     assert named == list(TABLES)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_examples_work_as_they_stand(tmp_path: Path) -> None:
     for package in PACKAGES:

@@ -146,6 +146,7 @@ def corridor_threats(planted: Planted, rng: np.random.Generator) -> Iterator[flo
         yield figures(judged)["threat_1"]
 
 
+@pytest.mark.slow
 def test_a_rate_planted_in_corridor_is_recovered_by_the_whole_chain() -> None:
     """Responses, outcomes, both overseers' verdicts, exposure, threat 1, interval."""
     found = [

@@ -94,6 +94,7 @@ class Reader:
     yaml = python
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_page_works_as_it_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reader = Reader(capsys)

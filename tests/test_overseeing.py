@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -247,12 +248,15 @@ def test_the_ledger_up_to_the_fault_is_kept(
     assert not directory.finished
 
 
-def test_a_fault_in_evaluation_is_one_line(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_evaluation_is_one_line(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(trained, tmp_path / "run")
     monkeypatch.setitem(OVERSEERS, "odd", Odd)
     monkeypatch.setattr(Odd, "result", staticmethod(_raise))
     with pytest.raises(UsageError, match="evaluation stopped: overseer Odd failed to judge"):
-        evaluate(RunDirectory(trained), "odd")
-    assert not list(trained.glob("evaluation/odd*"))
+        evaluate(RunDirectory(run), "odd")
+    assert not list(run.glob("evaluation/odd*"))
 
 
 def test_judging_one_by_one_is_judging_all_at_once() -> None:

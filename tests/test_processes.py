@@ -18,6 +18,7 @@ from test_words import ROOT
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_processes_train_one_policy_by_a_learned_overseer(tmp_path: Path) -> None:
     """Base policy and learned overseer are made by the first process alone: in a new cache."""

@@ -102,6 +102,7 @@ def test_tensorboard_gets_the_curves_by_their_documented_names(tmp_path: Path) -
             assert {1: first, 2: second}[update].value == pytest.approx(value, abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_trackio_gets_the_curves_by_their_documented_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,8 +70,10 @@ class PPO(Method["Rollout", "Estimate"]):
 
         Raises `UsageError` where the parameters are no finite numbers any more.
         """
+        from rlhf_testbed.selection.ppo_tensors import finite
+
         figures = self.trainer.optimise(completions, fitness)
-        if not self.trainer.is_finite():
+        if not finite(self.trainer.model):
             raise UsageError(
                 "parameters are no finite numbers any more: training has diverged (a smaller "
                 "learning_rate, kl_coef or vf_coef)"

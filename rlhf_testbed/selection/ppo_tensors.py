@@ -71,3 +71,9 @@ def up_to(last: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
     rows, tokens = responses.shape
     positions = torch.arange(tokens, device=responses.device).repeat(rows, 1)
     return positions <= last.unsqueeze(1)
+
+
+def finite(model: torch.nn.Module) -> bool:
+    """Whether every parameter that is trained is a finite number."""
+    trained = (each for each in model.parameters() if each.requires_grad)
+    return all(bool(torch.isfinite(each).all()) for each in trained)

@@ -26,11 +26,7 @@ import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from peft import PeftConfig, PeftModel
-from transformers import (
-    GenerationConfig,
-    PreTrainedModel,
-    PrinterCallback,
-)
+from transformers import GenerationConfig, PreTrainedModel, PrinterCallback
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 # TRL's PPO lives under "experimental" and is pinned for that reason; its own default for gradient
@@ -276,11 +272,6 @@ class SelectionTrainer(PPOTrainer):
                 "val/ratio": ratio.mean(),
             }
 
-    def is_finite(self) -> bool:
-        """Whether every parameter that is trained is a finite number."""
-        trained = (each for each in self.model.parameters() if each.requires_grad)
-        return all(bool(torch.isfinite(each).all()) for each in trained)
-
     def _objective(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
         """What the update's episodes were judged by, under TRL's names."""
         entropy = (-rollout.old_log_probs * rollout.response_mask).sum(1)
@@ -305,8 +296,7 @@ class SelectionTrainer(PPOTrainer):
         """All updates: callbacks are told of begin and end, the garbage collector is at rest."""
         self.model.train()
         state, args = self.state, self.args
-        state.global_step, state.episode = 0, 0
-        state.max_steps = args.num_total_batches
+        state.global_step, state.episode, state.max_steps = 0, 0, args.num_total_batches
         state.num_train_epochs = args.total_episodes / self.train_dataset_len
         state.compute_steps(args, state.max_steps)
         self.control = self.callback_handler.on_train_begin(args, state, self.control)
