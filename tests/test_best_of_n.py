@@ -397,6 +397,7 @@ def test_responses_are_no_longer_than_the_settings_allow(tmp_path: Path) -> None
     assert max(len(text.split()) for text in texts) == 2
 
 
+@pytest.mark.slow
 def test_a_learned_overseer_filters_too(tmp_path: Path) -> None:
     options = ["comparisons=48", "steps=6", "hidden_size=16", "layers=1"]
     run = _run(tmp_path / "run", "--overseer", "learned", "--overseer_args", *options)

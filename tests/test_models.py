@@ -29,6 +29,8 @@ from rlhf_testbed.store import ledger
 from rlhf_testbed.tasks.base import Dials
 from rlhf_testbed.tasks.corridor import Corridor
 
+pytestmark = pytest.mark.slow
+
 FEW = ["--total_episodes", "32", "--base_steps", "5", "--checkpoint_every", "1"]
 KINDS = (
     "llama gpt2 opt qwen2 qwen3 olmo2 phi3 smollm3 granite gemma2 gpt_neox mistral bloom".split()
@@ -89,7 +91,6 @@ def _words(folder: Path, model: Path, *more: str) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lora", [False, True], ids=["all weights", "lora"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_causal_language_model_trains_and_is_measured(
@@ -107,7 +108,6 @@ def test_a_causal_language_model_trains_and_is_measured(
     assert 0 <= measures.figure("threat_2") < 20
 
 
-@pytest.mark.slow
 def test_padding_beyond_the_vocabulary_is_never_read(tmp_path: Path) -> None:
     """A tokenizer without one of its own; slices of a rollout end at different lengths."""
     model = saved(tmp_path / "model", "qwen2", letters(), max_position_embeddings=512)
@@ -134,7 +134,6 @@ def _scored(rollout: Any) -> list[Any]:
     return [Verdict(1.0, True, "")] * len(rollout.texts)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [
@@ -218,7 +217,6 @@ def test_more_value_layers_than_there_are_is_refused(tmp_path: Path) -> None:
     assert told == "value_layers = 3: the base policy has 2 layers"
 
 
-@pytest.mark.slow
 def test_padding_that_is_the_end_sharded_half_precision_and_tied_all_train(tmp_path: Path) -> None:
     words = tokenizer()
     model = saved(tmp_path / "model", "llama", tie_word_embeddings=True)

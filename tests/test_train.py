@@ -110,7 +110,7 @@ def saved_model(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["all weights", "lora"])
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("kind", ["llama", pytest.param("gpt2", marks=pytest.mark.slow)])
 def test_any_causal_lm_trains(kind: str, lora: bool, tmp_path: Path) -> None:
     from rlhf_testbed.evaluation.evaluate import evaluate
 
