@@ -19,6 +19,7 @@ from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import longest_response
 from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
 from rlhf_testbed.selection.method import Start
+from rlhf_testbed.selection.ppo_fast import FastTrainer
 from rlhf_testbed.selection.ppo_settings import LORA, PPOSettings
 from rlhf_testbed.selection.ppo_trainer import PPOConfig, SelectionTrainer
 from rlhf_testbed.settings.run import RunConfig
@@ -60,7 +61,8 @@ def build_trainer(start: Start, scores: torch.nn.Module | None = None) -> Select
     prompt = max(len(language.prompt_ids(scenario.prompt)) for scenario in start.scenarios)
     refuse_short_context(language.model, prompt + length)
     refuse_alike(language, [scenario.prompt for scenario in start.scenarios], "prompts")
-    trainer = SelectionTrainer(
+    exact = settings.exact or scores is not None
+    trainer = (SelectionTrainer if exact else FastTrainer)(
         ppo_config(run, settings, length, start.name),
         language,
         start.scenarios,

@@ -108,6 +108,9 @@ class PPOSettings(MethodSettings):
         "policy only.",
         NATURAL,
     )
+    exact: bool = setting(
+        False, "Compute as TRL's own loop does, to the last bit; slower, and equal up to rounding."
+    )
     report_to: Literal["none", "trackio", "tensorboard", "wandb"] = setting(
         "none", "Tracker that every update's figures go to."
     )

@@ -103,29 +103,37 @@ class SelectionTrainer(PPOTrainer):
         """Samples a response to each prompt of the next batch; log-probabilities and values."""
         batch = next(self.batches)
         self.state.episode += self.args.batch_size
-        prompts = batch["input_ids"].to(self.accelerator.device)
+        prompts, asked = batch["input_ids"].to(self.accelerator.device), batch["scenario"]
         with unwrap_model_for_generation(
             self.model,
             self.accelerator,
             gather_deepspeed3_params=self.args.ds3_gather_for_generation,
             generation_kwargs=self.sampling,
         ) as unwrapped:
-            sequences, logits = batch_generation(
-                unwrapped.policy,
-                prompts,
-                self.args.local_rollout_forward_batch_size,
-                self.processing_class.pad_token_id,
-                GenerationConfig(**self.sampling),
-            )
-        step = self.args.local_rollout_forward_batch_size
+            sequences, logits = self._sampled(unwrapped.policy, prompts)
+        step, told = self.args.local_rollout_forward_batch_size, (prompts, sequences, logits, asked)
         parts = [
-            self._assess(*(each[start : start + step] for each in (prompts, sequences, logits)))
+            self._assess(*(each[start : start + step] for each in told))
             for start in range(0, len(prompts), step)
         ]
         return self._rollout(
             Part(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))),
-            [self.scenarios[at] for at in batch["scenario"].tolist()],
+            [self.scenarios[at] for at in asked.tolist()],
         )
+
+    def _sampled(
+        self, policy: PreTrainedModel, prompts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Prompts with sampled responses, and the logits [episodes, tokens, words] behind them,
+        divided by the temperature."""
+        sequences, logits = batch_generation(
+            policy,
+            prompts,
+            self.args.local_rollout_forward_batch_size,
+            self.processing_class.pad_token_id,
+            GenerationConfig(**self.sampling),
+        )
+        return sequences, logits
 
     def _rollout(self, found: Part, scenarios: Sequence[Scenario]) -> Rollout:
         """The tensors with their scenarios and texts, which stop at a response's end."""
@@ -136,21 +144,27 @@ class SelectionTrainer(PPOTrainer):
             **{name: value for name, value in found._asdict().items() if name != "cut"},
         )
 
-    def _assess(self, prompts: torch.Tensor, sequences: torch.Tensor, logits: torch.Tensor) -> Part:
-        """Log-probabilities, those of the reference, and values of one slice of a rollout."""
+    def _assess(
+        self,
+        prompts: torch.Tensor,
+        sequences: torch.Tensor,
+        logits: torch.Tensor,
+        asked: torch.Tensor,
+    ) -> Part:
+        """Log-probabilities, those of the reference, and values of one slice of a rollout.
+
+        `asked` [episodes]: the indices of the scenarios.
+        """
         pad_id, context = self.processing_class.pad_token_id, prompts.shape[1]
         responses = sequences[:, context:]
-        reference = self._reference_logits(sequences)[:, context - 1 : -1]
-        reference /= self.args.temperature + 1e-7
         cut = truncate_response(self.stop_token_id, pad_id, responses)
-        critic = self.accelerator.unwrap_model(self.model).value_model
-        values, _, _ = get_reward(critic, sequences, pad_id, context)
         last = first_true_indices(cut == pad_id) - 1
         outside = ~up_to(last, responses)
         # Padding, whose log-probability is masked, may be beyond the vocabulary.
         responses = responses.clamp(max=logits.shape[-1] - 1)
-        log_probs = selective_log_softmax(logits, responses)
-        ref_log_probs = selective_log_softmax(reference, responses)
+        log_probs = self._log_probs(logits, responses)
+        ref_log_probs = self._reference(sequences, responses, asked)
+        values = self._values(sequences, responses.shape[1])
         return Part(
             prompts=prompts,
             sequences=sequences,
@@ -158,20 +172,47 @@ class SelectionTrainer(PPOTrainer):
             cut=cut,
             old_log_probs=log_probs.masked_fill(outside, INVALID_LOGPROB),
             ref_log_probs=ref_log_probs.masked_fill(outside, INVALID_LOGPROB),
-            values=values[:, context - 1 : -1]
-            .squeeze(-1)
-            .masked_fill(~up_to(last + 1, responses), 0),
+            values=values.masked_fill(~up_to(last + 1, responses), 0),
             last=last,
         )
 
-    def _reference_logits(self, sequences: torch.Tensor) -> torch.Tensor:
-        pad_id = self.processing_class.pad_token_id
+    def _log_probs(self, logits: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities of the responses' tokens: [episodes, tokens]."""
+        found: torch.Tensor = selective_log_softmax(logits, responses)
+        return found
+
+    def _reference(
+        self, sequences: torch.Tensor, responses: torch.Tensor, asked: torch.Tensor
+    ) -> torch.Tensor:
+        """The same by the reference policy, which never changes."""
+        pad_id, tokens = self.processing_class.pad_token_id, responses.shape[1]
         if self.ref_model is not None:
-            logits: torch.Tensor = forward(self.ref_model, sequences, pad_id).logits
-            return logits
-        with self.null_ref_context():
-            logits = forward(self.model.policy, sequences, pad_id).logits
-        return logits
+            logits = forward(self.ref_model, sequences, pad_id).logits
+        else:
+            with self.null_ref_context():
+                logits = forward(self.model.policy, sequences, pad_id).logits
+        logits = logits[:, -tokens - 1 : -1]
+        logits /= self.args.temperature + 1e-7
+        return self._log_probs(logits, responses)
+
+    def _values(self, sequences: torch.Tensor, tokens: int) -> torch.Tensor:
+        """Value estimates before each of the last `tokens` tokens: [episodes, tokens]."""
+        critic = self.accelerator.unwrap_model(self.model).value_model
+        values, _, _ = get_reward(
+            critic, sequences, self.processing_class.pad_token_id, sequences.shape[1] - tokens
+        )
+        found: torch.Tensor = values[:, -tokens - 1 : -1].squeeze(-1)
+        return found
+
+    def _logits_and_values(
+        self, sequences: torch.Tensor, tokens: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [episodes, tokens, words], divided by the temperature, and values [episodes,
+        tokens] before each of the last `tokens` tokens, with gradients."""
+        output, values = forward(self.model, sequences, self.processing_class.pad_token_id)
+        logits = output.logits[:, -tokens - 1 : -1]
+        logits /= self.args.temperature + 1e-7
+        return logits, values[:, -tokens - 1 : -1].squeeze(-1)
 
     @torch.no_grad()
     def estimate(self, rollout: Rollout, verdicts: Sequence[float]) -> Estimate:
@@ -236,16 +277,11 @@ class SelectionTrainer(PPOTrainer):
         self, chosen: np.ndarray, rollout: Rollout, estimate: Estimate
     ) -> dict[str, torch.Tensor]:
         """One optimiser step on the chosen episodes."""
-        args, context = self.args, rollout.prompts.shape[1]
+        args, responses = self.args, rollout.responses[chosen]
         kept, valued = rollout.response_mask[chosen], rollout.value_mask[chosen]
-        output, predicted = forward(
-            self.model, rollout.sequences[chosen], self.processing_class.pad_token_id
-        )
-        logits = output.logits[:, context - 1 : -1]
-        logits /= args.temperature + 1e-7
-        new = selective_log_softmax(logits, rollout.responses[chosen])
-        new = torch.masked_fill(new, ~kept, INVALID_LOGPROB)
-        values = predicted[:, context - 1 : -1].squeeze(-1).masked_fill(~valued, 0)
+        logits, values = self._logits_and_values(rollout.sequences[chosen], responses.shape[1])
+        new = torch.masked_fill(self._log_probs(logits, responses), ~kept, INVALID_LOGPROB)
+        values = values.masked_fill(~valued, 0)
         old_values, returns = rollout.values[chosen], estimate.returns[chosen]
         clipped = values.clamp(old_values - args.cliprange_value, old_values + args.cliprange_value)
         worse = torch.max(torch.square(values - returns), torch.square(clipped - returns))

@@ -1,0 +1,114 @@
+"""PPO without what is computed and then thrown away: TRL's update up to rounding.
+
+    --exact true     SelectionTrainer    TRL's numbers, to the last bit
+    --exact false    FastTrainer         what nothing reads is left out
+
+What is left out (docs/PERFORMANCE.md has the profile behind it):
+
+- the last layer's perceptron and the output layer at the tokens of the prompt;
+- transformers' `generate`, of whose options none is used, around a loop of a few tokens;
+- the reference policy's pass over a response that it has read before, since it never changes.
+
+Whether a model's layers can be cut short is tried when training starts (`narrow.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
+
+from rlhf_testbed.selection.narrow import Narrow, samples_alike
+from rlhf_testbed.selection.ppo_trainer import SelectionTrainer
+from rlhf_testbed.selection.sampling import sampled
+
+REMEMBERED = 1 << 16
+"""Responses whose log-probabilities by the reference policy are kept in memory."""
+
+
+class FastTrainer(SelectionTrainer):
+    """The trainer whose updates are TRL's up to rounding."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.remembered: dict[tuple[int, ...], torch.Tensor] = {}
+        """Of each scenario's index and the tokens of a response: log-probabilities [tokens]."""
+        models = (self.policy_model, self.value_model, self.ref_model)
+        self.narrow = Narrow(model for model in models if model is not None)
+        self.samples_itself = samples_alike(self.policy_model)
+
+    def _sampled(
+        self, policy: PreTrainedModel, prompts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.samples_itself:
+            return super()._sampled(policy, prompts)
+        with self.narrow.to(1):
+            tokens, logits = sampled(
+                policy,
+                *self._masked(prompts),
+                self.args.response_length,
+                self.args.temperature + 1e-7,
+            )
+        return torch.cat([prompts, tokens], dim=1), logits
+
+    def _log_probs(self, logits: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
+        chosen = logits.gather(-1, responses.unsqueeze(-1)).squeeze(-1)
+        return chosen - logits.logsumexp(-1)
+
+    def _reference(
+        self, sequences: torch.Tensor, responses: torch.Tensor, asked: torch.Tensor
+    ) -> torch.Tensor:
+        rows = zip(asked.tolist(), responses.tolist(), strict=True)
+        keys = [(scenario, *tokens) for scenario, tokens in rows]
+        if len(self.remembered) + len(keys) > REMEMBERED:
+            self.remembered.clear()
+        new = [at for at, key in enumerate(keys) if key not in self.remembered]
+        if new:
+            found = self._reference_anew(sequences[new], responses[new]).cpu()
+            self.remembered.update(zip((keys[at] for at in new), found, strict=True))
+        return torch.stack([self.remembered[key] for key in keys]).to(sequences.device)
+
+    def _reference_anew(self, sequences: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
+        tokens = responses.shape[1]
+        with self.narrow.to(tokens):
+            if self.ref_model is not None:
+                logits = self._read(self.ref_model, sequences).logits
+            else:
+                with self.null_ref_context():
+                    logits = self._read(self.model.policy, sequences).logits
+        return self._log_probs(logits[:, -tokens:] / (self.args.temperature + 1e-7), responses)
+
+    def _values(self, sequences: torch.Tensor, tokens: int) -> torch.Tensor:
+        critic = self.accelerator.unwrap_model(self.model).value_model
+        with self.narrow.to(tokens):
+            hidden = self._read(getattr(critic, critic.base_model_prefix), sequences).hidden_states
+            found: torch.Tensor = critic.score(hidden[-1])[:, -tokens:].squeeze(-1)
+        return found
+
+    def _logits_and_values(
+        self, sequences: torch.Tensor, tokens: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        with self.narrow.to(tokens):
+            output, values = self._read(self.model, sequences)
+        logits = output.logits[:, -tokens:] / (self.args.temperature + 1e-7)
+        return logits, values[:, -tokens:].squeeze(-1)
+
+    def _read(self, model: torch.nn.Module, sequences: torch.Tensor) -> ModelOutput:
+        """What a model makes of all tokens but the last, after which nothing is predicted."""
+        ids, mask = self._masked(sequences[:, :-1])
+        return model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=mask.cumsum(1) - mask,
+            use_cache=False,
+            output_hidden_states=True,
+            return_dict=True,
+        )
+
+    def _masked(self, sequences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids without padding, whose id may be beyond the vocabulary, and the mask of the
+        rest: [episodes, tokens]."""
+        mask = (sequences != self.processing_class.pad_token_id).long()
+        return sequences * mask, mask
