@@ -151,7 +151,7 @@ def write_ledger(
             Row.of(one, update, at, one.verdict.score - level, 0.1 * update)
             for at, one in enumerate(judged)
         ]
-        ledger.write(ledger.update_file(directory.ledger, update), rows)
+        ledger.write_update(directory.ledger, update, rows)
         every += rows
     return every
 

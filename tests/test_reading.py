@@ -93,7 +93,7 @@ def test_a_damaged_file_is_named(copied: Path) -> None:
 
 def test_a_gap_is_named(copied: Path) -> None:
     (copied / "ledger" / "00002.parquet").unlink()
-    with pytest.raises(UsageError, match=r"00002\.parquet is missing"):
+    with pytest.raises(UsageError, match=r"update 2 is missing \(found 00003\.parquet in "):
         generations(copied, Filter())
 
 

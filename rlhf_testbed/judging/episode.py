@@ -57,7 +57,7 @@ def judge_cases(overseer: Overseer, cases: Sequence[Case]) -> list[Episode]:
     """
     verdicts = oversee_all(overseer, cases)
     if len(cases) > 1:
-        _refuse_other(overseer, verdicts[-1], oversee_all(overseer, cases[-1:])[0])
+        refuse_other(overseer, verdicts[-1], oversee_all(overseer, cases[-1:])[0])
     return [
         Episode(*case, overseer.sight.of(case.scenario, case.outcome), verdict)
         for case, verdict in zip(cases, verdicts, strict=True)
@@ -76,7 +76,7 @@ def judge(overseer: Overseer, scenario: Scenario, response: str) -> Episode:
     return judge_all(overseer, [scenario], [response])[0]
 
 
-def _refuse_other(overseer: Overseer, before: Verdict, again: Verdict) -> None:
+def refuse_other(overseer: Overseer, before: Verdict, again: Verdict) -> None:
     """Raises `OverseerError` where the same view did not get the same verdict once more."""
     if before != again:
         told = [f"{v.score:g} ({'' if v.approved else 'not '}approved)" for v in (before, again)]

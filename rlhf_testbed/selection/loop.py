@@ -69,7 +69,7 @@ def record(
         dataclasses.replace(row, episode=index) for index, row in enumerate(method.gathered(rows))
     ]
     if method.is_main:
-        ledger.write(ledger.update_file(directory.ledger, update), found)
+        ledger.write_update(directory.ledger, update, found)
     return found
 
 

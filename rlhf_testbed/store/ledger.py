@@ -1,31 +1,37 @@
-"""The ledger of generations: one row an episode, one parquet file an update.
+"""The ledger of generations: one row an episode, in parquet files of one update or of many.
 
-    runs/both-3/ledger/00001.parquet    update 1, 64 rows:
-    update 1, episode 0, scenario "corridor-train-3-17", prompt "corridor 0 4 1 7 ...",
+    runs/both-3/ledger/00001-00256.parquet    updates 1 to 256, 64 rows each
+    runs/both-3/ledger/00257.parquet          update 257, while training goes on:
+    update 257, episode 0, scenario "corridor-train-3-17", prompt "corridor 0 4 1 7 ...",
     response "right walk jump walk walk", facts {...}, outcome {...}, view {...},
     score 1.0, approved true, reason "reached the coin", advantage 0.83, kl 1.2
 
-The files are written while training goes on, each whole or not at all. A ledger holds the training
-overseer's verdicts and no other's: `verdicts.py` files those of later overseers.
+Training files each update for itself, whole or not at all; every `SEGMENT` updates, and at the end,
+such files become one. The bytes of a finished ledger depend on its rows alone, however often
+training was interrupted. A ledger holds the training overseer's verdicts and no other's:
+`verdicts.py` files those of later overseers.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rlhf_testbed.judging.episode import Episode
 from rlhf_testbed.overseers.base import Case
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.files import written_whole
+from rlhf_testbed.store.columns import row_groups, written
+from rlhf_testbed.store.columns import size as rows_of
+from rlhf_testbed.store.pieces import Piece, counting, piece, tidied
 from rlhf_testbed.tasks.base import Facts, Outcome, Scenario, Verdict, View
 
 SCHEMA = pa.schema(
@@ -48,6 +54,9 @@ SCHEMA = pa.schema(
     ]
 )
 """The columns of a file, in the order of `Row`. `facts`, `outcome` and `view` are JSON."""
+SEGMENT = 256
+"""Updates of a segment. A million episodes of 64 an update are 62 files instead of 15,625; never
+more than 256 small ones lie about, and joining them takes a fraction of a second."""
 REMEMBERED = 1 << 14
 """Texts of scenarios and outcomes whose content is kept: the same come again and again."""
 
@@ -125,6 +134,19 @@ class Row:
         return Case(self.scenario, self.response, self.outcome)
 
     @property
+    def case_key(self) -> Hashable:
+        """Rows with the same key tell of the same case."""
+        return (
+            self.scenario_id,
+            self.prompt,
+            self.facts_json,
+            tuple(self.concealable),
+            self.response,
+            self.outcome_json,
+            self.valid,
+        )
+
+    @property
     def view(self) -> View:
         """What the training overseer was shown."""
         shown = _loaded(self.view_json)
@@ -147,66 +169,107 @@ class Row:
 
 def write(path: Path, rows: Iterable[Row]) -> None:
     """Writes rows to one parquet file, whole or not at all."""
-    columns = zip(*(row.values() for row in rows), strict=True)
-    found = dict(zip(SCHEMA.names, map(list, columns), strict=False))
-    table = pa.Table.from_pydict(found or {name: [] for name in SCHEMA.names}, schema=SCHEMA)
-    with written_whole(path) as aside:
-        pq.write_table(table, aside)
+    with written(path, SCHEMA) as file:
+        file.add([row.values() for row in rows])
 
 
-def update_file(folder: Path, update: int) -> Path:
-    """Where the generations of one update are filed; updates count from 1."""
-    return folder / f"{update:05d}.parquet"
+def write_update(folder: Path, update: int, rows: Iterable[Row]) -> None:
+    """Files the rows of one update; where it is a segment's last, the segment becomes one file."""
+    write(piece(folder, update, update).path, rows)
+    if update % SEGMENT == 0:
+        _join(folder, [one for one in tidied(folder) if one.last <= update])
+
+
+def compact(folder: Path) -> None:
+    """Joins what is left of single updates: for a ledger whose training is done.
+
+    Segments end where they would have if training had never been interrupted.
+    """
+    _join(folder, tidied(folder))
+
+
+def keep_up_to(folder: Path, update: int) -> None:
+    """Drops every update after this one, so that training can go on from there.
+
+    What is left of a segment becomes single updates again: as training had filed them. Raises
+    `UsageError` where the ledger ends before that update.
+    """
+    there = tidied(folder)
+    if last_update(folder) < update:
+        raise UsageError(
+            f"{folder}: damaged ledger: it ends with update {last_update(folder)}, and should hold "
+            f"{update}"
+        )
+    for one in reversed(there):  # the last first: whatever stops this, no gap is left
+        if one.last > update or _is_part(one):
+            _part(folder, one, update)
+
+
+def last_update(folder: Path) -> int:
+    """The last update of a ledger; 0 for none. Raises `UsageError` where one is missing."""
+    there = counting(folder)
+    return there[-1].last if there else 0
+
+
+def size(path: Path) -> int:
+    """The number of rows in a file or a folder, by the files' headers; see `rows_in`."""
+    return sum(rows_of(file) for file in _files(path))
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of one file, or of a folder of updates in order; see `rows_in`."""
+    """All rows of one file, or of a folder in order; see `rows_in`."""
     return list(rows_in(path))
 
 
 def rows_in(path: Path) -> Iterator[Row]:
-    """The rows of one file, or of a folder of updates in order, a file in memory at a time.
+    """The rows of one file, or of a folder of updates in order, a row group in memory at a time.
 
     Raises `UsageError` that names the file that is missing, unreadable or of another form.
     """
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not files or not path.exists():
-        raise UsageError(f"{path}: no generations here (a ledger has a parquet file an update)")
-    if path.is_dir():
-        _refuse_gaps(path, files)
-    return (row for file in files for row in _rows(file))
+    return (row for file in _files(path) for row in _rows(file))
 
 
-def read_columns(file: Path, schema: pa.Schema) -> Mapping[str, list[object]]:
-    """The columns of a parquet file; raises `UsageError` where it has others, or is damaged."""
-    try:
-        table = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(
-            f"{file}: damaged ledger: not a readable parquet file ({str(error).splitlines()[0]})"
-        ) from None
-    if table.schema.names != schema.names:
-        odd = sorted(set(table.schema.names) ^ set(schema.names))
-        raise UsageError(
-            f"{file}: damaged ledger, or one from another version: columns {', '.join(odd)} "
-            "are missing or not known"
-        )
-    found: Mapping[str, list[object]] = table.to_pydict()
+def updates_in(path: Path) -> Iterator[list[Row]]:
+    """The rows of each update in order, an update and a row group in memory; see `rows_in`."""
+    return (list(rows) for _, rows in itertools.groupby(rows_in(path), attrgetter("update")))
+
+
+def _files(path: Path) -> list[Path]:
+    found = [one.path for one in counting(path)] if path.is_dir() else [path]
+    if not found or not path.exists():
+        raise UsageError(f"{path}: no generations here (a ledger has parquet files of updates)")
     return found
 
 
-def _refuse_gaps(folder: Path, files: Sequence[Path]) -> None:
-    for update, file in enumerate(files, start=1):
-        if file != update_file(folder, update):
-            raise UsageError(
-                f"{folder}: damaged ledger: {update_file(folder, update).name} is missing "
-                f"(found {file.name} in its place)"
-            )
-
-
 def _rows(file: Path) -> Iterator[Row]:
-    columns = read_columns(file, SCHEMA)
-    return (Row(*values) for values in zip(*columns.values(), strict=True))
+    return (row for columns in row_groups(file, SCHEMA) for row in map(Row, *columns))
+
+
+def _join(folder: Path, there: Sequence[Piece]) -> None:
+    """Makes one file of all that lie in the same segment."""
+    for _, those in itertools.groupby(there, lambda one: (one.first - 1) // SEGMENT):
+        several = list(those)
+        if len(several) > 1:
+            with written(piece(folder, several[0].first, several[-1].last).path, SCHEMA) as file:
+                for one in several:
+                    for rows in updates_in(one.path):
+                        file.add([row.values() for row in rows])
+            for one in several:
+                one.path.unlink()
+
+
+def _is_part(one: Piece) -> bool:
+    """Whether a file of several updates is no whole segment."""
+    return one.first < one.last < one.first + SEGMENT - 1
+
+
+def _part(folder: Path, one: Piece, update: int) -> None:
+    """Makes single updates of a file, up to one update; they count once the file is gone."""
+    if one.first <= update and one.first < one.last:
+        for rows in updates_in(one.path):
+            if rows[0].update <= update:
+                write(piece(folder, rows[0].update, rows[0].update).path, rows)
+    one.path.unlink()
 
 
 def _json(facts: Facts | Mapping[str, object]) -> str:
