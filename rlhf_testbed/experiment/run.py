@@ -8,8 +8,8 @@
       both/seed-3/             one run directory for each arm and seed
       gates.json, results.json, threat_plane.png, threat_plane.svg
 
-Started again after an interruption, it goes on with what is missing: an unfinished run is set
-aside, never continued or deleted. Asked for fewer arms or seeds, it keeps the results of the rest.
+Started again after an interruption, it goes on with what is missing, an unfinished run from its
+newest state. Asked for fewer arms or seeds, it keeps the results of the rest.
 """
 
 from __future__ import annotations
@@ -104,8 +104,10 @@ def train_and_evaluate(watcher: Watcher, arguments: Sequence[str], bases: Path) 
     run = parse_run(arguments)
     directory = RunDirectory(run.output_dir)
     if not directory.finished:
-        _set_aside(directory)
-        train(run, watcher, bases)
+        resume = directory.begun and directory.settings().flat() == run.flat()
+        if not resume:
+            _set_aside(directory)
+        train(run, watcher, bases, resume)
     evaluate(directory, KNOWING)
 
 
@@ -125,7 +127,7 @@ def _took(file: Path, minutes: float, runs: int) -> Took:
 
 
 def _set_aside(directory: RunDirectory) -> None:
-    """Moves an unfinished run out of the way, and keeps it."""
+    """Moves a folder in which no run of these settings has begun out of the way, and keeps it."""
     if not directory.path.exists():
         return
     taken = sum(1 for _ in directory.path.parent.glob(f"{directory.path.name}.interrupted-*"))

@@ -1,9 +1,9 @@
 """The random generators of a process, as text: Python's, NumPy's, torch's and its devices'.
 
-    before = generators()
-    random.random(), torch.rand(1)
-    set_generators(before)
-    random.random(), torch.rand(1)    the same numbers again
+before = generators()
+random.random(), torch.rand(1)
+set_generators(before)
+random.random(), torch.rand(1)    the same numbers again
 """
 
 from __future__ import annotations

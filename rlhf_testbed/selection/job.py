@@ -9,7 +9,6 @@ directory (see `store/run_directory.py`). It never sees a full-knowledge verdict
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -21,40 +20,48 @@ from rlhf_testbed.judging.overseers import training_overseer
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Start
 from rlhf_testbed.selection.preparation import prepared, training_scenarios
+from rlhf_testbed.selection.resuming import reopened
+from rlhf_testbed.selection.states import NOT_BEGUN, States
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import faults_told
+from rlhf_testbed.settings.resuming import parse_resuming
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import quiet
 from rlhf_testbed.shared.errors import reported
 from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.shared.progress import LiveLine, Step, Watcher
+from rlhf_testbed.store import ledger
 from rlhf_testbed.store.model_card import write_card
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Finished
 
 
-def train(run: RunConfig, watcher: Watcher, shared: Path | None = None) -> RunDirectory:
+def train(
+    run: RunConfig, watcher: Watcher, shared: Path | None = None, resume: bool = False
+) -> RunDirectory:
     """Selects one policy and returns its run directory; raises `UsageError`.
 
-    `shared`: where the runs of an experiment keep their base policies. A task or an overseer that
-    breaks a rule ends the training; the ledger up to then is kept.
+    `shared`: where the runs of an experiment keep their base policies. `resume`: goes on with the
+    run that is there, from its newest state. A task or an overseer that breaks a rule ends the
+    training; the ledger up to then is kept.
     """
     quiet()
     refuse_unfit(run)
     state = PartialState(cpu=run.selection.use_cpu)
     if run.selection.threads:
         torch.set_num_threads(run.selection.threads)
-    if state.is_main_process:
+    if state.is_main_process and not resume:
         RunDirectory.create(run)
     base, directory = prepared(run, state, watcher, shared), RunDirectory(run.output_dir)
-    started = time.monotonic()
-    start = starting_from(run, base)
+    start, states = starting_from(run, base), States(run, directory)
     method = method_class(run.selection.method)(start)
+    begun = states.restore(method) if resume else NOT_BEGUN
     with faults_told(f"{directory.path}: training stopped", run.task):
-        select_all(method, start.overseer, directory, watcher)
+        seconds = select_all(method, start.overseer, directory, watcher, states, begun)
     if state.is_main_process:
         method.save(directory)
+        ledger.compact(directory.ledger)
         episodes = method.updates * method.episodes_per_update
         write_card(run, directory, method.updates, episodes)
         directory.write(
@@ -62,9 +69,11 @@ def train(run: RunConfig, watcher: Watcher, shared: Path | None = None) -> RunDi
                 method=run.selection.method,
                 updates=method.updates,
                 episodes=episodes,
-                seconds=round(time.monotonic() - started, 1),
+                seconds=round(seconds, 1),
             )
         )
+        if run.method.fixed_length():
+            states.clear()
     return directory
 
 
@@ -77,11 +86,13 @@ def starting_from(run: RunConfig, base: Path) -> Start:
 def main() -> None:
     """Runs one training job from the command line."""
     with reported():
-        run = parse_run(sys.argv[1:], prog="accelerate launch -m rlhf_testbed.train")
+        asked = parse_resuming(sys.argv[1:])
+        program = "accelerate launch -m rlhf_testbed.train"
+        run = reopened(asked) if asked else parse_run(sys.argv[1:], prog=program)
         title = f"{run.study.arm or run.study.task}, seed {run.seed}"
         speaks = PartialState(cpu=run.selection.use_cpu).is_main_process
         with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
-            directory = train(run, watcher)
+            directory = train(run, watcher, resume=asked is not None)
         if speaks:
             print(
                 f"{directory.path}: done. Next: {directory.evaluating} "

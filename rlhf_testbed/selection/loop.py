@@ -5,7 +5,7 @@
         judge     the overseer is shown views and gives verdicts; no model input ever holds one
         record    one row an episode in the ledger, with its fitness and its KL
         select    parameters change, or completions are chosen
-        keep      now and then the policy, as a checkpoint
+        keep      now and then the policy as a checkpoint, and a state to go on from
 
 A model never receives a score: it has written all its completions before the first is judged, and
 what is selected writes the next ones.
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from rlhf_testbed.judging.episode import Episode, judge_all
 from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.selection.method import Fitness, Judged, Method, Sampled
+from rlhf_testbed.selection.states import NOT_BEGUN, Begun, States
 from rlhf_testbed.selection.tracking import selection_figures
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.shared.progress import Step, Watcher
@@ -33,8 +34,12 @@ def select_all(
     overseer: TrainingOverseer,
     directory: RunDirectory,
     watcher: Watcher,
-) -> None:
-    """Runs every update of a method; its policy is then the selected one.
+    states: States | None = None,
+    begun: Begun = NOT_BEGUN,
+) -> float:
+    """Runs every update of a method, or those after `begun`; its policy is then the selected one.
+
+    Returns the seconds of training. Without `states` no state to go on from is kept.
 
     Raises `TypeError` for a held-out overseer: its verdicts never take part in training.
     """
@@ -42,17 +47,21 @@ def select_all(
         raise TypeError(f"{type(overseer).__name__} is held out: it can't take part in training")
     started = time.monotonic()
     with method.under_way():
-        for update in range(1, method.updates + 1):
+        for update in range(begun.updates + 1, method.updates + 1):
             completions = method.sample(update)
             episodes = judge_all(overseer, completions.scenarios, completions.texts)
             fitness = method.fitness(completions, [episode.verdict for episode in episodes])
             rows = record(method, directory, update, episodes, fitness)
             losses = method.select(completions, fitness)
-            speed = update * method.episodes_per_update / (time.monotonic() - started)
+            seconds = time.monotonic() - started
+            speed = (update - begun.updates) * method.episodes_per_update / seconds
             figures = {**selection_figures(overseer.task, rows), **losses, "eps": speed}
             method.tell(update, figures)
             keep(method, directory, update)
+            if states:
+                states.keep(method, update, begun.seconds + seconds)
             watcher(Step(update, method.updates, _note(rows, speed)))
+    return begun.seconds + time.monotonic() - started
 
 
 def record(

@@ -19,13 +19,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.settings.fields import MethodSettings
 from rlhf_testbed.tasks.base import Scenario, Verdict
 
 if TYPE_CHECKING:
+    import torch
+
     from rlhf_testbed.policy.language_policy import LanguagePolicy
     from rlhf_testbed.policy.policy import Policy
     from rlhf_testbed.settings.run import RunConfig
@@ -50,6 +52,17 @@ class Fitness:
     """As the ledger's `advantage`."""
     kl: Sequence[float]
     """KL of the policy that sampled from the base policy, in nats."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a method needs to go on after an update as if it had never stopped. The generators are
+    the loop's to keep."""
+
+    tensors: Mapping[str, torch.Tensor]
+    """On the CPU, by name; no two share memory."""
+    position: Mapping[str, Any]
+    """The rest, as JSON can hold it; of several processes each has its own."""
 
 
 Sampled = TypeVar("Sampled", bound=Completions)
@@ -114,6 +127,13 @@ class Method(ABC, Generic[Sampled, Judged]):
     def keep(self, folder: Path) -> None:
         """Files the policy as it is now, as a checkpoint."""
         raise NotImplementedError(f"{type(self).__name__} has no checkpoints")
+
+    def state(self) -> State:
+        """All that changes from update to update, in this process; nothing by default."""
+        return State({}, {})
+
+    def go_on(self, state: State) -> None:
+        """Brings a method that was just made to a state, of the same settings."""
 
     def gathered(self, rows: list[Row]) -> list[Row]:
         """The rows of all processes, in one order for all."""

@@ -21,8 +21,8 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from rlhf_testbed.selection.sampling import sampled
 
-SAME = 1e-3
-"""Nats by which logits differ at most that are the same but for rounding."""
+SAME, SAME_IN_HALF = 1e-4, 1e-2
+"""By how much numbers differ at most that are the same but for rounding; of each, and in all."""
 PARTS = ("self_attn", "mlp", "input_layernorm", "post_attention_layernorm")
 """What a layer that can be cut short is made of, and of nothing else."""
 
@@ -53,7 +53,7 @@ class Narrow:
         """Makes a model's last layer and its output layer ones that can be cut short."""
         inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
         backbone = getattr(inner, inner.base_model_prefix)
-        layers = [each for each in backbone.modules() if _made_alike(each)]
+        layers: list[Any] = [each for each in backbone.modules() if _made_alike(each)]
         if layers:
             before = _states(backbone)
             whole, layers[-1].forward = layers[-1].forward, _forward(self, layers[-1])
@@ -61,12 +61,13 @@ class Narrow:
                 after = _states(backbone)
             if not _same(before[:, -2:], after):
                 layers[-1].forward = whole
-        output = inner.get_output_embeddings() if isinstance(inner, PreTrainedModel) else None
+        causal = isinstance(inner, PreTrainedModel)
+        output = inner.get_output_embeddings() if causal else None
         if output is not None:
             output.register_forward_pre_hook(lambda _, given: (self.cut(given[0]), *given[1:]))
 
 
-def samples_alike(model: torch.nn.Module) -> bool:
+def samples_alike(model: Any) -> bool:
     """Whether `sampled` draws from a model what its own `generate` draws, tried on two prompts."""
     ids, mask = _prompts(model)
     told = GenerationConfig(max_new_tokens=3, do_sample=True, top_k=0, top_p=1.0, temperature=1.0)
@@ -117,4 +118,5 @@ def _prompts(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return one.shape == other.shape and torch.allclose(one, other, rtol=SAME, atol=SAME)
+    most = SAME if one.dtype == torch.float32 else SAME_IN_HALF
+    return one.shape == other.shape and torch.allclose(one, other, rtol=most, atol=most)

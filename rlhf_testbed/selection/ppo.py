@@ -17,7 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlhf_testbed.selection.method import Method, Start
+from rlhf_testbed.selection.method import Method, Start, State
 from rlhf_testbed.selection.ppo_settings import NO_EFFECT, PPOSettings
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.tasks.base import Verdict
@@ -56,6 +56,12 @@ class PPO(Method["Rollout", "Estimate"]):
         self.episodes_per_update = self.trainer.args.batch_size
         self.checkpoint_every = self.trainer.checkpoint_every
         self.is_main = self.trainer.accelerator.is_main_process
+        sharded = self.trainer.is_deepspeed_enabled or self.trainer.is_fsdp_enabled
+        if sharded and start.run.selection.save_steps:
+            raise UsageError(
+                f"save_steps = {start.run.selection.save_steps}: no state of a model that is split "
+                "over processes can be kept (right: --save_steps 0)"
+            )
 
     def sample(self, update: int) -> Rollout:
         """Responses to the next batch of prompts."""
@@ -91,6 +97,18 @@ class PPO(Method["Rollout", "Estimate"]):
     def under_way(self) -> AbstractContextManager[object]:
         """Tells transformers' callbacks of begin and end."""
         return self.trainer.under_way()
+
+    def state(self) -> State:
+        """Parameters, optimiser, schedule, order of the data."""
+        from rlhf_testbed.selection.ppo_state import state_of
+
+        return state_of(self.trainer)
+
+    def go_on(self, state: State) -> None:
+        """Takes them over."""
+        from rlhf_testbed.selection.ppo_state import go_on_from
+
+        go_on_from(self.trainer, state)
 
     def keep(self, folder: Path) -> None:
         """The policy with its tokenizer; of LoRA the adapter."""

@@ -14,6 +14,7 @@ Whether a model's layers can be cut short is tried when training starts (`narrow
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -69,6 +70,22 @@ class FastTrainer(SelectionTrainer):
             found = self._reference_anew(sequences[new], responses[new]).cpu()
             self.remembered.update(zip((keys[at] for at in new), found, strict=True))
         return torch.stack([self.remembered[key] for key in keys]).to(sequences.device)
+
+    def memory(self) -> dict[str, torch.Tensor]:
+        """What is remembered of the reference policy, by number of tokens: keys [rows, 1 + tokens]
+        (scenario, tokens) and log-probabilities [rows, tokens]."""
+        found: dict[str, torch.Tensor] = {}
+        for width in {len(key) for key in self.remembered}:
+            keys = [key for key in self.remembered if len(key) == width]
+            found[f"{width - 1}/keys"] = torch.tensor(keys)
+            found[f"{width - 1}/log_probs"] = torch.stack([self.remembered[key] for key in keys])
+        return found
+
+    def remember(self, memory: Mapping[str, torch.Tensor]) -> None:
+        """Takes over what another trainer remembered."""
+        for width in {name.partition("/")[0] for name in memory}:
+            keys = map(tuple, memory[f"{width}/keys"].tolist())
+            self.remembered.update(zip(keys, memory[f"{width}/log_probs"], strict=True))
 
     def _reference_anew(self, sequences: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
         tokens = responses.shape[1]

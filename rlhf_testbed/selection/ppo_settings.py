@@ -24,9 +24,9 @@ from rlhf_testbed.shared.errors import UsageError
 
 NO_EFFECT: Mapping[str, str] = {
     "max_grad_norm": "TRL's PPO does not clip gradients",
-    "resume_from_checkpoint": "TRL's PPO starts anew whatever it is given",
-    "save_strategy": "checkpoint_every says how often the policy is kept",
-    "save_steps": "checkpoint_every says how often the policy is kept",
+    "resume_from_checkpoint": "--resume RUN goes on with a run",
+    "save_strategy": "checkpoint_every says how often the policy is kept, save_steps how often a "
+    "state to go on from",
     "lora_dropout": "TRL's PPO switches dropout off, that of LoRA too",
     "bf16": "TRL's PPO leaves mixed precision to accelerate launch --mixed_precision bf16",
     "fp16": "TRL's PPO leaves mixed precision to accelerate launch --mixed_precision fp16",
@@ -120,6 +120,12 @@ class PPOSettings(MethodSettings):
     def batch(self, episodes: int) -> int:
         """Episodes that one process collects before it selects."""
         return episodes * self.gradient_accumulation_steps
+
+    def fixed_length(self) -> str:
+        """Only a constant learning rate does not depend on how many updates there will be."""
+        if self.lr_scheduler_type.startswith("constant"):
+            return ""
+        return f"lr_scheduler_type = {self.lr_scheduler_type} brings the learning rate to its end"
 
     def check(self, where: Where, batch: int) -> None:
         """Raises `UsageError` for settings that contradict each other, or that have no effect."""

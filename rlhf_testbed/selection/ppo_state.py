@@ -1,7 +1,7 @@
 """What a PPO trainer needs to go on: parameters, optimiser, schedule, order of the data.
 
-    state = state_of(trainer)          tensors and numbers after an update
-    go_on_from(another, state)         the other goes on as this one would, bit for bit
+state = state_of(trainer)          tensors and numbers after an update
+go_on_from(another, state)         the other goes on as this one would, bit for bit
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def go_on_from(trainer: SelectionTrainer, state: State) -> None:
     trainer.optimizer.load_state_dict(
         {"state": found, "param_groups": [_group(each) for each in optimiser["param_groups"]]}
     )
-    vars(trainer.lr_scheduler).update(position["schedule"])
+    for name, value in position["schedule"].items():
+        setattr(trainer.lr_scheduler, name, value)
     trainer.state.episode = position["episode"]
     trainer.accelerator.step = position["accumulated"]
     if isinstance(trainer, FastTrainer):

@@ -90,6 +90,7 @@ class SelectionTrainer(PPOTrainer):
         self.scenarios = scenarios
         self.checkpoint_every = 0
         self.batches = self._batches()
+        self.pass_began, self.batches_taken = torch.get_rng_state(), 0
         self.sampling = {
             "max_new_tokens": args.response_length,
             "temperature": args.temperature + 1e-7,
@@ -332,7 +333,7 @@ class SelectionTrainer(PPOTrainer):
         """All updates: callbacks are told of begin and end, the garbage collector is at rest."""
         self.model.train()
         state, args = self.state, self.args
-        state.global_step, state.episode, state.max_steps = 0, 0, args.num_total_batches
+        state.max_steps = args.num_total_batches
         state.num_train_epochs = args.total_episodes / self.train_dataset_len
         state.compute_steps(args, state.max_steps)
         self.control = self.callback_handler.on_train_begin(args, state, self.control)
@@ -365,9 +366,20 @@ class SelectionTrainer(PPOTrainer):
         policy.save_pretrained(folder)
         self.processing_class.save_pretrained(folder)
 
+    def take_up(self, pass_began: torch.Tensor, batches_taken: int) -> None:
+        """Goes to the place in a pass over the data that began with that state of torch's
+        generator, which the order of its batches comes from."""
+        torch.set_rng_state(pass_began)
+        self.batches = self._batches()
+        for _ in range(batches_taken):
+            next(self.batches)
+
     def _batches(self) -> Iterator[dict[str, Any]]:
         while True:
-            yield from self.dataloader
+            self.pass_began, self.batches_taken = torch.get_rng_state(), 0
+            for batch in self.dataloader:
+                self.batches_taken += 1
+                yield batch
 
     def _mean(self, value: torch.Tensor) -> float:
         """Mean over processes."""

@@ -1,7 +1,7 @@
 """States from which a run goes on as if it had never stopped, byte for byte.
 
     runs/both-3/state/00040/
-      state.json           StateFile: what it is of, every generator, what the method says in numbers
+      state.json           StateFile: whose it is, every generator, the method in numbers
       state.safetensors    the method's tensors
 
     --save_steps 10           a state every ten updates
@@ -17,9 +17,10 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
@@ -37,8 +38,16 @@ from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import BaseKept, OneProcess, StateFile
 
 TENSORS = "state.safetensors"
-WITHOUT_METHOD = ("total_episodes",)
-"""Settings in which a state may differ from the run that it is read for, if the method allows."""
+
+
+class Begun(NamedTuple):
+    """How far a training is."""
+
+    updates: int
+    seconds: float
+
+
+NOT_BEGUN = Begun(0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -58,15 +67,13 @@ class States:
             if method.is_main:
                 self._write(update, seconds, processes, state)
 
-    def restore(self, method: Method[Any, Any]) -> tuple[int, float]:
+    def restore(self, method: Method[Any, Any]) -> Begun:
         """Brings a new method to the newest state, and the run's files with it.
 
-        Returns the update that it is after, and the seconds of training until then: 0 and 0 where
-        there is no state. Raises `UsageError` for a state that is damaged or of another run, and
-        has then changed nothing.
+        Not begun where there is no state. Raises `UsageError` for a state that is damaged or of
+        another run, and has then changed nothing.
         """
-        update = max(self._there(), default=0)
-        seconds = 0.0
+        update, seconds = max(self._there(), default=0), 0.0
         if update:
             told = self._checked(update)
             seconds = told.seconds
@@ -76,7 +83,14 @@ class States:
             set_generators(own.generators)
         if method.is_main:
             self._drop_after(update)
-        return update, seconds
+        return Begun(update, seconds)
+
+    def newest(self) -> int:
+        """The update of the newest state, 0 where there is none; raises `UsageError` as above."""
+        update = max(self._there(), default=0)
+        if update:
+            self._checked(update)
+        return update
 
     def clear(self) -> None:
         """Deletes all states of a run that has finished and can't be made longer."""
@@ -104,7 +118,7 @@ class States:
             told = StateFile(
                 update=update,
                 seconds=seconds,
-                of=self._of(),
+                of=self._of,
                 processes=processes,
                 tensors=_digest(aside / TENSORS),
             )
@@ -112,6 +126,7 @@ class States:
         for old in self._there()[: -self.run.selection.save_total_limit]:
             _delete(self._folder(old))
 
+    @cached_property
     def _of(self) -> dict[str, Any]:
         """What a state belongs to, by name: whatever changes the run that goes on from it."""
         told = {name: version(name) for name in LIBRARIES}
@@ -142,7 +157,7 @@ class States:
         return told
 
     def _differences(self, there: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-        here, lengthens = self._of(), not self.run.method.fixed_length()
+        here, lengthens = self._of, not self.run.method.fixed_length()
         for name in {**here, **there}:
             free = lengthens and name == "total_episodes"
             if not free and here.get(name) != there.get(name):
@@ -154,7 +169,8 @@ class States:
         later = [folder for at, folder in self.directory.checkpoints.items() if at > update]
         for parent in (self._parent, self.directory.path / "checkpoints"):
             later += parent.glob(".*.part")
-        later += [each for each in self._parent.glob("[0-9]*") if int(each.name) not in self._there()]
+        whole = self._there()
+        later += [each for each in self._parent.glob("[0-9]*") if int(each.name) not in whole]
         for folder in later:
             shutil.rmtree(folder)
 
@@ -168,5 +184,4 @@ def _delete(folder: Path) -> None:
 def _digest(file: Path) -> str:
     if not file.is_file():
         return "missing"
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return hashlib.sha256(file.read_bytes()).hexdigest()

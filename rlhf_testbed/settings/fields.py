@@ -55,6 +55,10 @@ class MethodSettings:
         """Different scenarios in a batch of so many episodes."""
         return batch
 
+    def fixed_length(self) -> str:
+        """Why a finished run can't be made longer; empty where it can."""
+        return ""
+
     def check(self, where: Where, batch: int) -> None:
         """Raises `UsageError` for settings that contradict each other.
 

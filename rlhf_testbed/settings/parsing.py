@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, NoReturn, get_args, get_type_hints
 from transformers import HfArgumentParser
 
 from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.settings import resuming
 from rlhf_testbed.settings.fields import Where
 from rlhf_testbed.settings.methods import DEFAULT_METHOD, method_class
 from rlhf_testbed.settings.overseers import make_overseer
@@ -83,7 +84,7 @@ def parse_run(arguments: Sequence[str], prog: str | None = None) -> RunConfig:
         ExperimentSettings,
     )
     _refuse_redefined(groups, f"{source}: method {method}")
-    parser = _Parser(groups, prog=prog, allow_abbrev=False)
+    parser = _Parser(groups, prog=prog, allow_abbrev=False, epilog=resuming.HELP)
     actions = {action.dest: action for action in parser._actions}
     _refuse_unknown(given, actions, parser._option_string_actions, method)
     nullable = _nullable(groups)

@@ -97,6 +97,12 @@ class SelectionSettings:
     response_length: int = setting(
         0, "Most tokens of a response; 0: as many as the task's longest response has.", NATURAL
     )
+    save_steps: int = setting(
+        10,
+        "Updates from one state that a stopped run goes on from to the next; 0 keeps none.",
+        NATURAL,
+    )
+    save_total_limit: int = setting(2, "States to go on from that are kept at most.", COUNT)
     threads: int = setting(
         1, "Threads of a run; results depend on it. 0 leaves it to torch.", NATURAL
     )

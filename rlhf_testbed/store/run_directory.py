@@ -8,6 +8,8 @@ runs/both-3/
   overseer/            a learned overseer's model; overseer.json says how well it learned
   policy/              the selected policy (safetensors, tokenizer) and its model card
   checkpoints/00005/   the policy after update 5, and so on (`checkpoint_every`)
+  state/00040/         where training was after update 40, to go on from (`save_steps`)
+  earlier/00060/       what a run had before it was made longer
   adapter/             LoRA only: the adapter by itself
   finished.json        written last: updates, episodes, seconds
   fresh/held_out.parquet, base.parquet   after training: by the selected policy, by the base policy
@@ -20,6 +22,7 @@ The runs of an experiment share their base policies, in `base/` beside the arms.
 from __future__ import annotations
 
 import shlex
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,11 +186,34 @@ class RunDirectory:
             raise UsageError(f"{path}: can't be made: {error.strerror}") from None
         made = cls(path)
         made.ledger.mkdir()
-        header = f"# Every setting of one run. To repeat it:\n#   {made.training_again}\n"
-        settings = yaml.safe_dump(run.flat(), sort_keys=False, allow_unicode=True)
-        write_text(made.config, header + settings)
         made.write(environment(run))
+        made._write_config(run)
         return made
+
+    def lengthen(self, run: RunConfig, updates: int) -> None:
+        """Files new settings, with more updates, and sets aside what was of so many `updates`."""
+        earlier = self.path / "earlier" / f"{updates:05d}"
+        earlier.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(self.config, earlier)
+        self._write_config(run)
+        for made in (self.path / Finished.file, self.policy, self.adapter, *self._after_training):
+            if made.exists():
+                made.rename(earlier / made.name)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a training has begun here; its settings are written last of all that it needs."""
+        return self.config.is_file()
+
+    @property
+    def _after_training(self) -> list[Path]:
+        """What is made of a finished run."""
+        return [self.path / name for name in ("fresh", "evaluation", "export")]
+
+    def _write_config(self, run: RunConfig) -> None:
+        header = f"# Every setting of one run. To repeat it:\n#   {self.training_again}\n"
+        settings = yaml.safe_dump(run.flat(), sort_keys=False, allow_unicode=True)
+        write_text(self.config, header + settings)
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:

@@ -5,6 +5,7 @@
       base.json          BaseKept       the base policy: its hash, and where it is
       overseer.json      OverseerWorth  a learned overseer only: how well it learned
       finished.json      Finished       written last
+      state/00040/state.json  StateFile      where training was, to go on from
       evaluation/full_knowledge/
         measures.json        Measures
         selection.json       SelectionThroughTraining
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from rlhf_testbed.judging.learning import OverseerWorth
 from rlhf_testbed.shared.files import file_name
@@ -74,6 +75,30 @@ class Finished(Record):
     updates: int
     episodes: int
     seconds: float
+
+
+class OneProcess(Record):
+    """Where one of the processes of a training was."""
+
+    generators: dict[str, Any]
+    """The state of every random generator."""
+    position: dict[str, Any]
+    """Of the method: what it needs besides its tensors."""
+
+
+class StateFile(Record):
+    """Where a training was after an update, but for the tensors beside it."""
+
+    file: ClassVar[str] = "state.json"
+
+    update: int
+    seconds: float
+    """Of training until then."""
+    of: dict[str, Any]
+    """What it belongs to: settings, sources, versions, base policy."""
+    processes: list[OneProcess]
+    tensors: str
+    """SHA-256 of the file of tensors."""
 
 
 class JudgedBy(Record):
@@ -322,6 +347,7 @@ FILES: tuple[type[Record], ...] = (
     BaseKept,
     OverseerWorth,
     Finished,
+    StateFile,
     Measures,
     SelectionThroughTraining,
     Checkpoints,
