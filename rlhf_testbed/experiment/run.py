@@ -27,6 +27,7 @@ from rlhf_testbed.experiment.results import measured, summarise
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import faults_told
 from rlhf_testbed.shared.callbacks import quiet
@@ -37,8 +38,8 @@ from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import KNOWING
 
 GATES = "gates"
-PRELOADED = ["rlhf_testbed.evaluation.evaluate"]
-"""What jobs want, and takes seconds to import."""
+PRELOADED = ["rlhf_testbed.experiment.run"]
+"""What every job wants, and takes seconds to import."""
 
 
 def run_experiment(
@@ -53,13 +54,15 @@ def run_experiment(
         claim(experiment)
         quiet()
         started = time.monotonic()
-        running.run(_base_policies(experiment), workers, PRELOADED)
+        method = method_class(experiment.run.selection.method)
+        preload = [*PRELOADED, *method.preload]
+        running.run(_base_policies(experiment), workers, preload)
         jobs = _missing(experiment)
         gates_file = experiment.folder / GatesFile.file
         if not gates_file.exists():
             told = (experiment.honest_arguments, gates_file)
             jobs.insert(0, Job(GATES, file_static_gates, told))
-        running.run(jobs, workers, PRELOADED)
+        running.run(jobs, workers, preload)
         minutes = (time.monotonic() - started) / 60
         file, runs = experiment.folder / Results.file, sum(job.title != GATES for job in jobs)
         gates = read(gates_file, GatesFile).gates

@@ -96,6 +96,9 @@ class Method(ABC, Generic[Sampled, Judged]):
     """Settings that a library's trainer has and this method doesn't read, with the reason."""
     has_weights: ClassVar[bool] = True
     """Whether the selected policy has weights of its own."""
+    preload: ClassVar[Sequence[str]] = ()
+    """Modules that it imports when it runs and that take seconds: an experiment's jobs find them
+    imported."""
     is_main: bool = True
     """Whether this process is the one of several that writes files."""
 

@@ -38,6 +38,7 @@ class PPO(Method["Rollout", "Estimate"]):
     summary = "PPO (TRL's): advantages change the parameters, a clipped step at a time"
     settings = PPOSettings
     no_effect = NO_EFFECT
+    preload = ("rlhf_testbed.selection.ppo_build", "rlhf_testbed.selection.ppo_state")
 
     @classmethod
     def names_of_trainer(cls) -> set[str]:

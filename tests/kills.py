@@ -1,0 +1,169 @@
+"""Kills experiments at random moments, lets them go on, and compares with ones left alone.
+
+    make kills    python tests/kills.py --kills 30
+
+    kill  1  ppo        after 7.3 s: training
+    kill  2  ppo        while a state was being written: training
+    ...
+    30 kills: ledgers, policies and measures of 6 runs are the same bytes as without
+
+SIGKILL, to the experiment's process and with it to its workers. A moment is either a random time,
+or when a file of a random kind is seen half written. The seed is printed, so that a failure can be
+looked for again; what is being done at a moment still depends on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+SETTINGS = """
+task: corridor
+seeds: 0-1
+base_steps: 30
+demonstrations: 2000
+base_batch_size: 64
+base_learning_rate: 0.003
+per_device_train_batch_size: 16
+train_scenarios: 64
+held_out_scenarios: 32
+off_distribution_scenarios: 8
+checkpoint_scenarios: 6
+save_steps: 3
+"""
+METHODS = {
+    "ppo": "arms: [neither, both]\ntotal_episodes: 960\ncheckpoint_every: 2\n",
+    "lora": "arms: [neither, both]\ntotal_episodes: 960\ncheckpoint_every: 2\nuse_peft: true\n",
+    "best_of_n": "arms: [neither, both]\ntotal_episodes: 9600\nmethod: best_of_n\ncompletions: 4\n",
+}
+SEEN = ("state", "checkpoints", "ledger", "policy", "evaluation", "fresh", "base")
+"""Folders of a run in which a half-written file is waited for."""
+LEFT_OUT = ("README.md", "adapter_config.json", "environment.json", "finished.json", "state.json")
+"""Files that tell of a time or of a place."""
+
+
+class Moment(NamedTuple):
+    """When to kill: after some seconds, or when something is seen half written in a folder."""
+
+    after: float
+    seen: str | None
+
+
+def main() -> None:
+    """Kills and compares; exit status 1 where anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    asked = parser.parse_args()
+    print(f"{asked.kills} kills, seed {asked.seed}", flush=True)
+    rng, differing = random.Random(asked.seed), []
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["RLHF_TESTBED_CACHE"] = f"{scratch}/cache"
+        for at, method in enumerate(asked.methods):
+            kills = len(range(at, asked.kills, len(asked.methods)))
+            differing += compare(Path(scratch) / method, method, kills, rng)
+    for line in differing:
+        print(f"DIFFERS   {line}")
+    raise SystemExit(1 if differing else 0)
+
+
+def compare(folder: Path, method: str, kills: int, rng: random.Random) -> list[str]:
+    """Runs an experiment twice, once with kills; returns the files that differ."""
+    folder.mkdir()
+    config = folder / "config.yaml"
+    config.write_text(SETTINGS + METHODS[method])
+    started = time.monotonic()
+    assert run(config, folder / "whole", None) == 0, "the experiment that is left alone fails"
+    took = time.monotonic() - started
+    done, finished = Counter[str](), 0
+    while sum(done.values()) < kills:
+        seen = rng.choice([None, *SEEN])
+        moment = Moment(rng.uniform(3.0, took), seen)
+        status = run(config, folder / "killed", moment)
+        if status == 0:  # there was nothing left to kill: once more from the start
+            finished += 1
+            shutil.move(folder / "killed", folder / f"ended-{finished}")
+            continue
+        assert status == -signal.SIGKILL, f"ended with status {status}"
+        what = f"with something half written in {seen}/" if seen else f"after {moment.after:.1f} s"
+        done[seen or "time"] += 1
+        print(f"kill {sum(done.values()):3}  {method:10} {what}", flush=True)
+    assert run(config, folder / "killed", None) == 0, "the experiment can't go on"
+    ends = [folder / "killed", *(folder / f"ended-{at + 1}" for at in range(finished))]
+    there = content(folder / "whole")
+    found = [
+        f"{method}: {name}"
+        for end in ends
+        for name in sorted(there.keys() | content(end).keys())
+        if there.get(name) != content(end).get(name)
+    ]
+    print(
+        f"{method}: {sum(done.values())} kills, {len(ends)} experiments compared, {len(there)} "
+        f"files each, {len(found)} differ",
+        flush=True,
+    )
+    return found
+
+
+def run(config: Path, folder: Path, moment: Moment | None) -> int:
+    """Runs the experiment, or goes on with it; kills it when the moment has come."""
+    words = [str(Path(sys.executable).with_name("rlhf-testbed")), "experiment", str(config)]
+    log = (config.parent / "log.txt").open("a")
+    process = subprocess.Popen(
+        [*words, "--output_dir", str(folder)], stdout=log, stderr=log, start_new_session=True
+    )
+    started = time.monotonic()
+    while process.poll() is None:
+        late = moment is not None and time.monotonic() - started > moment.after
+        if (
+            moment is not None
+            and late
+            and (moment.seen is None or half_written(folder, moment.seen))
+        ):
+            process.kill()
+        time.sleep(0.0005 if late else 0.02)
+    log.close()
+    if process.returncode == -signal.SIGKILL:
+        wait_for_workers(process.pid)
+    return process.returncode
+
+
+def half_written(folder: Path, kind: str) -> bool:
+    """Whether a file or folder is being written in a run's folder of that kind."""
+    return any(folder.glob(f"*/seed-*/{kind}/**/.*.part")) or any(folder.glob(f"{kind}/.*.part"))
+
+
+def wait_for_workers(session: int, seconds: float = 20.0) -> None:
+    """Waits until no process that was started by the one that was killed is there any more."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = subprocess.run(["pgrep", "--session", str(session)], capture_output=True, text=True)
+        if not found.stdout.split():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"processes are left behind: {found.stdout.split()}")
+
+
+def content(folder: Path) -> dict[str, str]:
+    """The hash of each file of every run that tells of no time and no place."""
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.glob("*/seed-*/**/*"))
+        if file.is_file() and file.name not in LEFT_OUT and ".interrupted-" not in str(file)
+    }
+
+
+if __name__ == "__main__":
+    main()
