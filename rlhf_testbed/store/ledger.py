@@ -231,7 +231,11 @@ def rows_in(path: Path) -> Iterator[Row]:
 
 def updates_in(path: Path) -> Iterator[list[Row]]:
     """The rows of each update in order, an update and a row group in memory; see `rows_in`."""
-    return (list(rows) for _, rows in itertools.groupby(rows_in(path), attrgetter("update")))
+    return (
+        list(rows)
+        for file in _files(path)  # each holds whole updates
+        for _, rows in itertools.groupby(_rows(file), attrgetter("update"))
+    )
 
 
 def _files(path: Path) -> list[Path]:
