@@ -168,10 +168,11 @@ def told(figures: Sequence[Figure], load: float) -> str:
         f"# Evaluating {MANY:,} episodes\n\n"
         "    make bench-ledger TO=docs/results/ledger-size\n\n"
         f"{date.today()}, on {machine.cores} CPU cores with {machine.memory_gib:.0f} GiB and a "
-        f"load of {load:.1f} by other work; each\nevaluation has one thread. A trained run's "
-        f"ledger, repeated, {EPISODES} rows an update. Of the memory, what a\nprocess takes "
-        "before the first row (models, libraries) is the most; `full_knowledge` also keeps a "
-        f"record an update,\nwhich `selection.json` holds.\n\n```\n{table}\n```\n"
+        f"load of {load:.1f} by other work; one thread each.\n"
+        f"A trained run's ledger, repeated, {EPISODES} rows an update. Most of the memory is "
+        "taken before the first row\n(libraries, models); `full_knowledge` also keeps a record "
+        "an update, which `selection.json` holds.\n\n"
+        f"```\n{table}\n```\n"
     )
 
 
