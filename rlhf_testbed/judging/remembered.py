@@ -21,8 +21,8 @@ from rlhf_testbed.overseers.base import Case, Overseer, oversee_all
 from rlhf_testbed.tasks.base import Verdict
 
 MOST = 1 << 15
-"""Things that are remembered; of more, those go that have not come for longest. About 1.5 KB each
-where every text is different: 50 MB."""
+"""Things that are remembered; of more, those go that have not come for longest. In a
+corridor 1.2 KB each where every text is different: 40 MB."""
 
 
 class Told(Protocol):
