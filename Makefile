@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo pictures test slow check bench bench-report mutants
+.PHONY: help setup demo pictures test slow check bench bench-report bench-ledger mutants
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
@@ -53,6 +53,10 @@ bench: .venv/.installed  ## measure the training speed of configs/corridor.yaml
 bench-report: .venv/.installed  ## measure the report of 100,000 generations (a minute; TO=FOLDER files it)
 	@echo "bench-report: building the report of 100,000 generations and using it in Chromium"
 	@$(BIN)/python tests/bench_report.py $(TO)
+
+bench-ledger: .venv/.installed  ## measure the evaluation of 1,000,000 episodes (minutes; TO=FOLDER files it)
+	@echo "bench-ledger: evaluating 100,000 and 1,000,000 episodes"
+	@$(BIN)/python tests/bench_ledger.py $(TO)
 
 mutants: .venv/.installed  ## change the measures one spot at a time; tests must notice (an hour)
 	@echo "mutants: running mutmut on rlhf_testbed/measures (it shows how many are done)"

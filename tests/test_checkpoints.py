@@ -6,20 +6,19 @@ import math
 import re
 import shutil
 import weakref
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conftest import SMALL
-from ledgers import SLY as SLY_WAY
-from ledgers import row
 from policies import Known, coin_seeker, demonstrated, ender, mixture, noisy
 from rlhf_testbed.evaluation.checkpoints import CURVES, checkpoint_figures, onsets
 from rlhf_testbed.evaluation.evaluate import evaluate, open_run
 from rlhf_testbed.evaluation.exact import JudgedSpace
 from rlhf_testbed.evaluation.goals import Place, estimated, measured, shares
-from rlhf_testbed.evaluation.proxy_and_gold import best_of_n_points, training_curve
+from rlhf_testbed.evaluation.proxy_and_gold import TrainingCurve, best_of_n_points
 from rlhf_testbed.evaluation.through_training import unfitted
 from rlhf_testbed.experiment.over_seeds import orders
 from rlhf_testbed.overseers.base import Sight
@@ -36,6 +35,7 @@ from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
     Checkpoint,
     Checkpoints,
+    Curve,
     Finished,
     JudgedBy,
     Measures,
@@ -295,11 +295,21 @@ def test_one_checkpoint_is_in_memory_at_a_time(
     assert counts == [1, 2, 3, 3, 3, 3, 3]
 
 
+def training_curve(
+    kls: Sequence[float], scores: Mapping[str, Sequence[float]], base: Mapping[str, float]
+) -> Curve:
+    """Of updates of an episode each, from 1."""
+    found = TrainingCurve(len(kls), base)
+    for at, kl in enumerate(kls):
+        found.add(at + 1, [kl], {name: [values[at]] for name, values in scores.items()})
+    return found.curve()
+
+
 def test_training_curve_is_above_the_base_policy() -> None:
     """24 updates of an episode each, two to a block: the last block's KL is (8 + 0) / 2."""
-    rows = [row(at, SLY_WAY, 0.0, kl=8.0 if at == 23 else 0.0) for at in range(1, 25)]
+    kls = [8.0 if at == 23 else 0.0 for at in range(1, 25)]
     scores = {"proxy": [0.25] * 22 + [1.0, 0.5], "gold": [0.25] * 22 + [0.0, 0.0]}
-    curve = training_curve(rows, scores, {"proxy": 0.25, "gold": 0.25})
+    curve = training_curve(kls, scores, {"proxy": 0.25, "gold": 0.25})
     assert curve.along == "update"
     points = curve.points
     assert [point.at for point in points] == list(range(0, 25, 2))
@@ -344,9 +354,9 @@ def test_a_form_without_a_peak_says_why() -> None:
     """A gold score that only rises faster and faster has none; one that never moves has no r²."""
 
     def told(gold: list[float]) -> dict[str, str]:
-        rows = [row(at, SLY_WAY, 0.0, kl=float(at**2)) for at in range(1, len(gold) + 1)]
+        kls = [float(at**2) for at in range(1, len(gold) + 1)]
         scores = {"proxy": gold, "gold": gold}
-        curve = training_curve(rows, scores, {"proxy": 0.0, "gold": 0.0})
+        curve = training_curve(kls, scores, {"proxy": 0.0, "gold": 0.0})
         return unfitted(curve, curve.rl_form)
 
     assert told([0.9, 1.0, 0.7]) == {}

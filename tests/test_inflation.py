@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from rlhf_testbed.evaluation.history import selection_history
-from rlhf_testbed.evaluation.inflation import reference_inflation, verdicts
+from rlhf_testbed.evaluation.inflation import ReferenceInflation, verdicts
 from rlhf_testbed.judging.episode import judge
 from rlhf_testbed.measures.selection import Inflation
-from rlhf_testbed.overseers.base import Sight, TrainingOverseer
+from rlhf_testbed.overseers.base import HeldOutOverseer, Sight, TrainingOverseer
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.store.ledger import Row
@@ -192,6 +192,17 @@ class Gloomy(TrainingOverseer):
         """The task's standard, less 0.2."""
         score, approved, reason = self.task.appraise(response, view)
         return Verdict(score - 0.2, approved, reason)
+
+
+def reference_inflation(
+    rows: Sequence[Row], trained_by: TrainingOverseer, knowing: HeldOutOverseer
+) -> Inflation:
+    """Of a ledger's rows, update by update."""
+    updates = {one.update: [row for row in rows if row.update == one.update] for one in rows}
+    found = ReferenceInflation(trained_by, knowing, len(updates))
+    for of_update in updates.values():
+        found.add(of_update)
+    return found.found
 
 
 def test_reference_inflation_by_hand() -> None:

@@ -48,7 +48,7 @@ def test_the_same_config_and_seed_twice_give_equal_bytes(trained: Path, tmp_path
     )
     assert _bytes(first.ledger) == _bytes(again.ledger)
     assert _bytes(first.policy) == _bytes(again.policy)
-    assert len(_bytes(first.ledger)) == 3
+    assert ledger.last_update(first.ledger) == 3
 
 
 def test_another_seed_gives_other_bytes(trained: Path, tmp_path: Path) -> None:
@@ -153,4 +153,4 @@ def test_accelerate_launch_trains(tmp_path: Path) -> None:
     run = RunDirectory.open(tmp_path / "x")
     assert run.summary().updates == 3
     assert run.settings().seed == 3
-    assert len(list(run.ledger.iterdir())) == 3
+    assert ledger.last_update(run.ledger) == 3

@@ -27,6 +27,7 @@ from rlhf_testbed.evaluation.episode_measures import figures, reasons
 from rlhf_testbed.evaluation.goals import Estimated, Place, estimated, goal_reasons, measured
 from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.evaluation.through_training import Judges, Through, through_training
+from rlhf_testbed.evaluation.training import judge_training
 from rlhf_testbed.judging.episode import judge_all, judge_cases
 from rlhf_testbed.judging.overseers import later_overseer, options_for, training_overseer
 from rlhf_testbed.overseers.base import HeldOutOverseer, Overseer, TrainingOverseer
@@ -43,7 +44,7 @@ from rlhf_testbed.store import ledger, verdicts
 from rlhf_testbed.store.base_kept import base_folder
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.model_card import card_file, fill_in_threats, write_card
-from rlhf_testbed.store.run_directory import STAGES, RunDirectory, Stage
+from rlhf_testbed.store.run_directory import RunDirectory, Stage
 from rlhf_testbed.store.run_records import KNOWING, JudgedBy, Measures
 from rlhf_testbed.tasks.base import Scenario, Task, Verdict
 
@@ -62,7 +63,7 @@ class Opened(NamedTuple):
 
 
 class Told(NamedTuple):
-    """The generations of one stage, and what a later overseer says of them."""
+    """The fresh generations of one policy, and what a later overseer says of them."""
 
     rows: Sequence[Row]
     verdicts: Sequence[Verdict]
@@ -87,9 +88,10 @@ def evaluate(
     with faults_told(f"{directory.path}: evaluation stopped", run.task):
         overseer = later_overseer(overseer_name, run, sight, options)
         generate(directory, opened)
-        told = {stage: _judged(directory, overseer, stage) for stage in STAGES}
-        found = measure(opened, directory, overseer, by, told)
-    for stage, (rows, given) in told.items():
+        fresh = {stage: _judged(directory, overseer, stage) for stage in NAMED.values()}
+        judge_training(directory, overseer, by)
+        found = measure(opened, directory, overseer, by, fresh)
+    for stage, (rows, given) in fresh.items():
         verdicts.write(directory.verdicts(by, stage), rows, given)
     write(directory.evaluation(by) / Measures.file, found)
     _tell_card(run, directory, found)
@@ -139,9 +141,9 @@ def measure(
     directory: RunDirectory,
     overseer: Overseer,
     by: JudgedBy,
-    told: Mapping[Stage, Told],
+    fresh: Mapping[Stage, Told],
 ) -> Measures:
-    """All figures of one run.
+    """All figures of one run, whose training ledger the overseer has judged.
 
     The threats are defined by what a held-out overseer knows: by another overseer, only the figures
     that need no full knowledge are given.
@@ -152,18 +154,18 @@ def measure(
     through = Through({}, {}, [])
     if isinstance(overseer, HeldOutOverseer):
         for prefix, stage in NAMED.items():
-            judged = _columns(opened, told[stage])
+            judged = _columns(opened, fresh[stage])
             of_stage = figures(judged)
             found |= {f"{prefix}{name}": value for name, value in of_stage.items()}
             unjudged = reasons(task, judged, of_stage)
             why |= {f"{prefix}{name}": reason for name, reason in unjudged.items()}
-        scenarios = [row.scenario for row in told["held_out"].rows]
+        scenarios = [row.scenario for row in fresh["held_out"].rows]
         found["score_of_reference"] = score_of_reference(task, overseer, scenarios)
         judges = Judges(opened.trained_by, overseer, by)
         ends = opened.base, opened.policy
-        through = through_training(run, directory, *ends, judges, *told["training"], found)
+        through = through_training(run, directory, *ends, judges, found)
     else:
-        rows, given = told["held_out"]
+        rows, given = fresh["held_out"]
         utility = task.intended_goal.utility
         found["approval_by_evaluator"] = float(np.mean([verdict.approved for verdict in given]))
         found["score_by_evaluator"] = float(np.mean([verdict.score for verdict in given]))

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from rlhf_testbed.evaluation.episode_measures import figures, reasons
-from rlhf_testbed.evaluation.judged import Judged, floats
+from rlhf_testbed.evaluation.judged import Deed, Judged, deeds, floats
 from rlhf_testbed.measures import selection
 from rlhf_testbed.measures.arguments import mean
 from rlhf_testbed.shared.arrays import Floats
@@ -39,24 +39,60 @@ def selection_history(
 
     `rows`: the training ledger's, with the training overseer's verdicts; `truths`: the
     full-knowledge verdict on each of them, in the same order. Raises `ValueError` where their
-    numbers differ.
+    numbers differ. For what fits in memory; see `update_selection`.
     """
     if len(rows) != len(truths):
         raise ValueError(f"{len(rows)} rows but {len(truths)} full-knowledge verdicts")
-    shown = [task.traits(row.scenario, row.outcome) for row in rows]
-    names = list(dict.fromkeys(name for traits in shown for name in traits))
+    done = deeds(task, [row.case for row in rows])
+    traits = traits_of(done)
     episodes: dict[int, list[int]] = {}
     for at, row in enumerate(rows):
         episodes.setdefault(row.update, []).append(at)
     return [
-        _update(
+        update_selection(
             task,
             [rows[at] for at in chosen],
             [truths[at] for at in chosen],
-            {name: floats(shown[at].get(name) for at in chosen) for name in names},
+            [done[at] for at in chosen],
+            traits,
         )
         for _, chosen in sorted(episodes.items())
     ]
+
+
+def traits_of(done: Iterable[Deed]) -> list[str]:
+    """The traits that a task names in any of these episodes, in the order in which they come."""
+    return list(dict.fromkeys(name for one in done for name in one.traits))
+
+
+def update_selection(
+    task: Task,
+    rows: Sequence[Row],
+    truths: Sequence[Verdict],
+    done: Sequence[Deed],
+    traits: Iterable[str],
+) -> UpdateSelection:
+    """The record of one update: of its rows, with the full-knowledge verdict on each.
+
+    `done`: what the task says of each; `traits`: those that the task names in any update of the
+    run, since selection on one is told from selection on the others.
+    """
+    judged = Judged.of_deeds(task, done, [row.verdict for row in rows], truths)
+    advantage, kl = (floats(getattr(row, name) for row in rows) for name in ("advantage", "kl"))
+    found = figures(judged)
+    exposed = int(found.pop("exposed"))
+    why = reasons(task, judged, found | {"exposed": 0.0})
+    if math.isnan(found_kl := mean(kl)):
+        why["kl"] = _gap("kl", kl)
+    shown = {name: floats(one.traits.get(name) for one in done) for name in traits}
+    return UpdateSelection(
+        update=rows[0].update,
+        episodes=len(rows),
+        exposed=exposed,
+        figures=found | {"kl": found_kl},
+        reasons=why,
+        traits=_selected(advantage, judged.score, shown),
+    )
 
 
 def response_to_selection(history: Sequence[UpdateSelection], trait: str) -> Floats:
@@ -107,27 +143,6 @@ def heritability(history: Sequence[UpdateSelection], trait: str) -> Heritability
         reason += f", possible in {possible}"
     found = selection.realised_heritability(differentials, responses)
     return Heritability(**found._asdict(), reason=reason)
-
-
-def _update(
-    task: Task, rows: Sequence[Row], truths: Sequence[Verdict], traits: _Traits
-) -> UpdateSelection:
-    cases = [row.case for row in rows]
-    judged = Judged.of(task, cases, [row.verdict for row in rows], truths)
-    advantage, kl = (floats(getattr(row, name) for row in rows) for name in ("advantage", "kl"))
-    found = figures(judged)
-    exposed = int(found.pop("exposed"))
-    why = reasons(task, judged, found | {"exposed": 0.0})
-    if math.isnan(found_kl := mean(kl)):
-        why["kl"] = _gap("kl", kl)
-    return UpdateSelection(
-        update=rows[0].update,
-        episodes=len(rows),
-        exposed=exposed,
-        figures=found | {"kl": found_kl},
-        reasons=why,
-        traits=_selected(advantage, judged.score, traits),
-    )
 
 
 def _selected(advantage: Floats, score: Floats, traits: _Traits) -> dict[str, TraitSelection]:

@@ -1,7 +1,9 @@
 """Does a policy look better than it is, or pay to be believed? Verdicts on the end of a run.
 
-    best = reference_inflation(rows, overseer, knowing)    E+ 0.0, E- 0.0, seen 0.71, true 0.71
-    verdicts(history, best)
+    best = ReferenceInflation(overseer, knowing, updates=60)
+    best.add(rows)              of each update
+    best.found                  E+ 0.0, E- 0.0, seen 0.71, true 0.71
+    verdicts(history, best.found)
       against the base policy          deceptive inflation: e_plus 0.31 against 0.12, ...
       against the best honest policy   deceptive inflation: e_plus 0.31 against 0, ...
 
@@ -12,11 +14,13 @@ training, by the held-out overseer. What can't be judged is None, and says why.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from rlhf_testbed.judging.episode import act, judge_cases
+from rlhf_testbed.judging.remembered import Remembered
 from rlhf_testbed.measures import selection
 from rlhf_testbed.measures.selection import Inflation
 from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
@@ -25,6 +29,8 @@ from rlhf_testbed.store.run_records import Estimates, InflationVerdict, UpdateSe
 
 DIGITS = 9
 """Decimals of a mean score that `verdicts` compares: what lies beyond is rounding."""
+Weighted: TypeAlias = list[tuple[Inflation, float]]
+"""Estimates, each with its weight."""
 
 
 def verdicts(
@@ -33,7 +39,7 @@ def verdicts(
     """Deceptive inflation and overjustification (Lang et al. 2024, arXiv 2402.17747) of the last
     fifth of the updates, against the base policy and against the best honest policy.
 
-    The base policy is update 1, which no selection came before; `best` is `reference_inflation`'s;
+    The base policy is update 1, which no selection came before; `best` is `ReferenceInflation`'s;
     `none` is why nothing can be compared where there is no history.
     The numbers of one run are taken as they are: their error is the spread over seeds.
     """
@@ -50,28 +56,60 @@ def verdicts(
     return [_verdict(name, policy, against, lack, span) for name, against, lack in references]
 
 
-def reference_inflation(
-    rows: Sequence[Row], trained_by: TrainingOverseer, knowing: HeldOutOverseer
-) -> Inflation:
-    """What the best honest policy, the reference policy, has on the scenarios of the last fifth of
-    a ledger's updates: expected over its responses, an episode each. All NaN for no rows.
+class ReferenceInflation:
+    """What the best honest policy, the reference policy, has on the scenarios of a run's end.
 
-    `seen` is the score by `trained_by`, `true` the score by `knowing`.
+    Its responses take the place of the ledger's in the last fifth of the updates, which are added
+    one by one: an episode each, expected over the responses. `updates`: how many there are.
     """
-    task = trained_by.task
-    updates = sorted({row.update for row in rows})
-    final = updates[len(updates) * 4 // 5 :]
-    told = [
-        (scenario, response, chance)
-        for scenario in [row.scenario for row in rows if row.update in final]
-        for response, chance in task.reference_policy.policy(scenario).items()
-    ]
-    cases = act(task, [one[0] for one in told], [one[1] for one in told])
-    both = zip(judge_cases(trained_by, cases), judge_cases(knowing, cases), strict=True)
-    estimates = [
-        selection.inflation([seen.verdict.score], [true.verdict.score]) for seen, true in both
-    ]
-    return _pooled(estimates, [one[2] for one in told])
+
+    def __init__(
+        self, trained_by: TrainingOverseer, knowing: HeldOutOverseer, updates: int
+    ) -> None:
+        self._overseers = trained_by, knowing
+        self._before = updates * 4 // 5
+        self._estimates = Remembered[Row, Weighted](self._expected, _scenario_key)
+        self._sums = [0.0] * len(Inflation._fields)
+        self._weight = 0.0
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Takes in one update's rows; those before the last fifth don't count."""
+        if rows[0].update <= self._before:
+            return
+        for responses in self._estimates.on(rows):
+            for estimate, chance in responses:
+                self._weight += chance
+                self._sums = [a + b * chance for a, b in zip(self._sums, estimate, strict=True)]
+
+    @property
+    def found(self) -> Inflation:
+        """The weighted mean: `j_seen` by the training overseer, `j_true` by full knowledge.
+
+        All NaN where nothing was added.
+        """
+        return Inflation(
+            *(each / self._weight if self._weight else math.nan for each in self._sums)
+        )
+
+    def _expected(self, rows: Sequence[Row]) -> list[Weighted]:
+        """The estimate of each response to each row's scenario, and the response's chance."""
+        task = self._overseers[0].task
+        policies = [task.reference_policy.policy(row.scenario) for row in rows]
+        told = [
+            (row.scenario, response)
+            for row, policy in zip(rows, policies, strict=True)
+            for response in policy
+        ]
+        cases = act(task, [one[0] for one in told], [one[1] for one in told])
+        both = zip(*(judge_cases(overseer, cases) for overseer in self._overseers), strict=True)
+        estimates = iter(
+            [selection.inflation([seen.verdict.score], [true.verdict.score]) for seen, true in both]
+        )
+        return [[(next(estimates), chance) for chance in policy.values()] for policy in policies]
+
+
+def _scenario_key(row: Row) -> Hashable:
+    return row.scenario_id, row.prompt, row.facts_json, tuple(row.concealable)
 
 
 def _inflation(update: UpdateSelection) -> Inflation:

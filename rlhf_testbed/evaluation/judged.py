@@ -12,7 +12,7 @@ episodes as they are, of all that can happen with the chance of each as weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,23 @@ import numpy as np
 from rlhf_testbed.overseers.base import Case
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.tasks.base import Task, Verdict
+
+
+class Deed(NamedTuple):
+    """What a task says of one case: by whatever overseer, and whatever else happened."""
+
+    traits: Mapping[str, bool | None]
+    reached: float
+    """Utility of the intended goal."""
+
+
+def deeds(task: Task, cases: Sequence[Case]) -> list[Deed]:
+    """What the task says of each case."""
+    utility = task.intended_goal.utility
+    return [
+        Deed(task.traits(case.scenario, case.outcome), utility(case.scenario, case.response))
+        for case in cases
+    ]
 
 
 class Judged(NamedTuple):
@@ -56,16 +73,26 @@ class Judged(NamedTuple):
 
         `taught`: those of a learned overseer's teacher.
         """
-        traits = [task.traits(case.scenario, case.outcome) for case in cases]
-        utility = task.intended_goal.utility
+        return cls.of_deeds(task, deeds(task, cases), verdicts, truths, taught)
+
+    @classmethod
+    def of_deeds(
+        cls,
+        task: Task,
+        done: Sequence[Deed],
+        verdicts: Sequence[Verdict],
+        truths: Sequence[Verdict],
+        taught: Sequence[Verdict] | None = None,
+    ) -> Judged:
+        """The same, where it is known what the task says of each episode."""
         return cls(
             approved=floats(map(_approval, verdicts)),
             score=floats(verdict.score for verdict in verdicts),
             wanted=floats(map(_approval, truths)),
             true_score=floats(verdict.score for verdict in truths),
-            unseen=floats(shown[task.concealed_trait] for shown in traits),
-            seen=floats(shown[task.open_trait] for shown in traits),
-            reached=floats(utility(case.scenario, case.response) for case in cases),
+            unseen=floats(one.traits[task.concealed_trait] for one in done),
+            seen=floats(one.traits[task.open_trait] for one in done),
+            reached=floats(one.reached for one in done),
             taught_approved=None if taught is None else floats(map(_approval, taught)),
             taught_score=None if taught is None else floats(verdict.score for verdict in taught),
         )

@@ -11,7 +11,8 @@ estimator: `measures.overoptimization`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -26,7 +27,6 @@ from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.arrays import Floats
-from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_records import Curve, Form, Point
 
 SAMPLES = 64
@@ -36,34 +36,49 @@ BLOCKS = 12
 """Points of training: the updates of a run are taken together in about so many blocks."""
 
 
-def training_curve(
-    rows: Sequence[Row], scores: Mapping[str, Sequence[float]], base: Mapping[str, float]
-) -> Curve:
-    """One point for each block of updates of a ledger, after the base policy's at 0.
+class TrainingCurve:
+    """Proxy and gold along a ledger, whose updates are added in order.
 
-    `scores`: of each row, by name (`proxy`, `gold` and, where the training overseer learned from
-    one, `teacher`); `base`: the base policy's mean scores under the same names, which are taken
-    off. Sampled, as training saw it: a response that can't be read counts, too, and a learned
-    overseer may think well of it. A point lies at the last update of its block; d comes from the
-    ledger's KL.
+    Sampled, as training saw it: a response that can't be read counts, too, and a learned overseer
+    may think well of it. `updates`: how many there are; `base`: the base policy's mean scores,
+    which are taken off. Holds the numbers of one block of updates, 8 bytes each.
     """
-    points = [Point(at=0, d=0.0, scores=dict.fromkeys(base, 0.0))]
-    if not rows:
-        return _fitted("update", points)
-    update = np.array([row.update for row in rows])
-    divergences = np.array([row.kl for row in rows])
-    block = (update - 1) // math.ceil(update.max() / BLOCKS)
-    for here in (block == at for at in np.unique(block)):
-        kl = float(np.mean(divergences[here].tolist()))
-        means = {name: float(np.asarray(scores[name])[here].mean()) for name in base}
-        points.append(
-            Point(
-                at=int(update[here].max()),
-                d=math.sqrt(max(0.0, kl)),
-                scores={name: mean - base[name] for name, mean in means.items()},
-            )
-        )
-    return _fitted("update", points)
+
+    def __init__(self, updates: int, base: Mapping[str, float]) -> None:
+        self._each = math.ceil(updates / BLOCKS)
+        self._base = base
+        self._points = [Point(at=0, d=0.0, scores=dict.fromkeys(base, 0.0))]
+        self._last = 0
+        self._kl = array("d")
+        self._scores = {name: array("d") for name in base}
+
+    def add(self, update: int, kl: Iterable[float], scores: Mapping[str, Iterable[float]]) -> None:
+        """Takes in one update: KL and scores of each row, these by the names that `base` has."""
+        if self._kl and (update - 1) // self._each != (self._last - 1) // self._each:
+            self._close()
+        self._last = update
+        self._kl.extend(kl)
+        for name, kept in self._scores.items():
+            kept.extend(scores[name])
+
+    def curve(self) -> Curve:
+        """One point for each block of updates, after the base policy's at 0, once all are added.
+
+        A point lies at the last update of its block; d comes from the ledger's KL.
+        """
+        self._close()
+        return _fitted("update", self._points)
+
+    def _close(self) -> None:
+        """Makes a point of the block, if there is any."""
+        if self._kl:
+            d = math.sqrt(max(0.0, float(np.mean(self._kl))))
+            scores = {
+                name: float(np.mean(kept)) - self._base[name] for name, kept in self._scores.items()
+            }
+            self._points.append(Point(at=self._last, d=d, scores=scores))
+        for column in (self._kl, *self._scores.values()):
+            del column[:]
 
 
 def best_of_n_curve(

@@ -9,14 +9,16 @@ evaluation/full_knowledge/
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from rlhf_testbed.evaluation.checkpoints import checkpoint_figures, floors, onsets
-from rlhf_testbed.evaluation.history import heritability, selection_history
-from rlhf_testbed.evaluation.inflation import reference_inflation, verdicts
-from rlhf_testbed.evaluation.proxy_and_gold import best_of_n_curve, training_curve
-from rlhf_testbed.judging.episode import judge_cases
+from rlhf_testbed.evaluation.history import heritability, traits_of, update_selection
+from rlhf_testbed.evaluation.inflation import ReferenceInflation, verdicts
+from rlhf_testbed.evaluation.proxy_and_gold import TrainingCurve, best_of_n_curve
+from rlhf_testbed.evaluation.training import Training
+from rlhf_testbed.judging.remembered import RememberedVerdicts
+from rlhf_testbed.measures.selection import Inflation
 from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.policy.language_policy import LanguagePolicy
@@ -24,7 +26,6 @@ from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.record import write
-from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
     Checkpoints,
@@ -35,7 +36,6 @@ from rlhf_testbed.store.run_records import (
     ProxyAndGold,
     SelectionThroughTraining,
 )
-from rlhf_testbed.tasks.base import Verdict
 
 BASE_SCORES = {
     "proxy": "base_score",
@@ -70,24 +70,26 @@ def through_training(
     base: LanguagePolicy,
     last: Policy,
     judges: Judges,
-    rows: Sequence[Row],
-    truths: Sequence[Verdict],
     measured: Mapping[str, float],
 ) -> Through:
     """Files the three records; returns their headlines.
 
-    `truths`: the held-out overseer's verdict on each row of the ledger; `measured`: figures, of
-    which the base policy's mean scores are taken.
+    The held-out overseer's verdicts on the ledger are read where they are filed. `measured`:
+    figures, of which the base policy's mean scores are taken.
     """
     folder = directory.evaluation(judges.filed_by)
     both = judges.trained_by, judges.knowing
-    selection = _selection(run, rows, truths, both)
+    training = Training(directory, run.task, judges.filed_by)
+    along = _read(training, judges, measured)
+    selection = _selection(run, training, along)
     write(folder / SelectionThroughTraining.file, selection)
     between = method_class(run.selection.method).checkpoints(run, directory, base)
     updates = directory.summary().updates
     checkpoints = checkpoint_figures(run, base, last, between, updates, both)
     write(folder / Checkpoints.file, Checkpoints(checkpoints=checkpoints))
-    curves = _curves(run, base, both, rows, truths, measured)
+    curves = {ALONG_N: best_of_n_curve(run, base, *both)}
+    if method_class(run.selection.method).has_weights:
+        curves = {run.selection.method: along.curve, **curves}
     write(folder / ProxyAndGold.file, ProxyAndGold(curves=curves))
     own = curves.get(run.selection.method, curves[ALONG_N])
     form = own.rl_form if own.along == "update" else own.best_of_n_form
@@ -106,23 +108,6 @@ def through_training(
     )
 
 
-def _curves(
-    run: RunConfig,
-    base: LanguagePolicy,
-    overseers: tuple[TrainingOverseer, HeldOutOverseer],
-    rows: Sequence[Row],
-    truths: Sequence[Verdict],
-    measured: Mapping[str, float],
-) -> dict[str, Curve]:
-    """Proxy and gold by method: along the updates of one that trains, and along n."""
-    along_n = {ALONG_N: best_of_n_curve(run, base, *overseers)}
-    if not method_class(run.selection.method).has_weights:
-        return along_n
-    base_scores = {of: measured[name] for of, name in BASE_SCORES.items() if name in measured}
-    scores = _scores(rows, overseers[0], truths)
-    return {run.selection.method: training_curve(rows, scores, base_scores), **along_n}
-
-
 def unfitted(curve: Curve, form: Form) -> dict[str, str]:
     """Why the figures of a curve's form that are NaN are, by their names in `measures.json`."""
     why = {
@@ -133,33 +118,42 @@ def unfitted(curve: Curve, form: Form) -> dict[str, str]:
     return {name: curve.reason or why[name] for name, value in found.items() if math.isnan(value)}
 
 
-def _scores(
-    rows: Sequence[Row], trained_by: TrainingOverseer, truths: Sequence[Verdict]
-) -> dict[str, list[float]]:
-    """The scores of each row of the ledger, by name."""
-    found = {
-        "proxy": [row.score for row in rows],
-        "gold": [verdict.score for verdict in truths],
-    }
-    if isinstance(trained_by, Learned):
-        taught = judge_cases(trained_by.teacher, [row.case for row in rows])
-        found["teacher"] = [episode.verdict.score for episode in taught]
-    return found
+class _Along(NamedTuple):
+    """What one reading of the ledger gives."""
+
+    traits: list[str]
+    """Those that the task names in any update."""
+    curve: Curve
+    """Proxy and gold along the updates."""
+    best: Inflation
+    """What the best honest policy has at the end."""
 
 
-def _selection(
-    run: RunConfig,
-    rows: Sequence[Row],
-    truths: Sequence[Verdict],
-    overseers: tuple[TrainingOverseer, HeldOutOverseer],
-) -> SelectionThroughTraining:
-    history = selection_history(run.task, rows, truths)
-    best, untrained = (
-        reference_inflation(rows, *overseers),
-        not method_class(run.selection.method).has_weights,
-    )
+def _read(training: Training, judges: Judges, measured: Mapping[str, float]) -> _Along:
+    trained_by, updates = judges.trained_by, training.updates
+    base_scores = {of: measured[name] for of, name in BASE_SCORES.items() if name in measured}
+    curve = TrainingCurve(updates, base_scores)
+    best = ReferenceInflation(trained_by, judges.knowing, updates)
+    teacher = RememberedVerdicts(trained_by.teacher) if isinstance(trained_by, Learned) else None
+    traits: dict[str, None] = {}
+    for rows, truths, done in training:
+        scores = {
+            "proxy": [row.score for row in rows],
+            "gold": [verdict.score for verdict in truths],
+        }
+        if teacher:
+            scores["teacher"] = [verdict.score for verdict in teacher.on(rows)]
+        curve.add(rows[0].update, [row.kl for row in rows], scores)
+        best.add(rows)
+        traits |= dict.fromkeys(traits_of(done))
+    return _Along(list(traits), curve.curve(), best.found)
+
+
+def _selection(run: RunConfig, training: Training, along: _Along) -> SelectionThroughTraining:
+    history = [update_selection(run.task, *update, along.traits) for update in training]
+    untrained = not method_class(run.selection.method).has_weights
     return SelectionThroughTraining(
         updates=history,
         heritability={trait: heritability(history, trait) for trait in history[0].traits},
-        inflation=verdicts([] if untrained else history, best, ALL_THE_BASE_POLICYS),
+        inflation=verdicts([] if untrained else history, along.best, ALL_THE_BASE_POLICYS),
     )

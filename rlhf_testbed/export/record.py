@@ -85,7 +85,7 @@ def in_one_word(overseer: str) -> str:
 
 def _refuse_other_count(directory: RunDirectory, episodes: int) -> None:
     """Raises `UsageError` where the ledger holds another number of generations, or none."""
-    found = sum(1 for _ in ledger.rows_in(directory.ledger))
+    found = ledger.size(directory.ledger)
     if not found or found != episodes:
         raise UsageError(
             f"{directory.ledger}: damaged ledger: {found} generations, "

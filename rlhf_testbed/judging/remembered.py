@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
 from rlhf_testbed.judging.episode import refuse_other
@@ -21,10 +21,8 @@ from rlhf_testbed.overseers.base import Case, Overseer, oversee_all
 from rlhf_testbed.tasks.base import Verdict
 
 MOST = 1 << 15
-"""Cases that are remembered; of more, those go that have not come for longest. About 1.5 KB each
-where every text is different: 50 MB."""
-
-Answer = TypeVar("Answer")
+"""Things that are remembered; of more, those go that have not come for longest. In a
+corridor 1.2 KB each where every text is different: 40 MB."""
 
 
 class Told(Protocol):
@@ -39,25 +37,35 @@ class Told(Protocol):
         """The case itself."""
 
 
-class Remembered(Generic[Answer]):
-    """A pure function of cases, which is asked about each different case once.
+Thing = TypeVar("Thing")
+Answer = TypeVar("Answer")
 
-    `ask` gives one answer a case, in order; `most`: how many answers are kept.
+
+class Remembered(Generic[Thing, Answer]):
+    """A pure function of things, which is asked about each different one once.
+
+    `ask` gives an answer on each of several things, in order; things with the same `key` are the
+    same; `most` answers are kept.
     """
 
-    def __init__(self, ask: Callable[[Sequence[Case]], Sequence[Answer]], most: int = MOST) -> None:
+    def __init__(
+        self,
+        ask: Callable[[Sequence[Thing]], Sequence[Answer]],
+        key: Callable[[Thing], Hashable],
+        most: int = MOST,
+    ) -> None:
         self._ask = ask
+        self._key = key
         self._most = most
         self._kept: OrderedDict[Hashable, Answer] = OrderedDict()
 
-    def on(self, told: Sequence[Told]) -> list[Answer]:
-        """The answer on each case."""
+    def on(self, things: Sequence[Thing]) -> list[Answer]:
+        """The answer on each, in order."""
         kept = self._kept
-        keys = [one.case_key for one in told]
-        new = {key: one for key, one in zip(keys, told, strict=True) if key not in kept}
+        keys = [self._key(one) for one in things]
+        new = {key: one for key, one in zip(keys, things, strict=True) if key not in kept}
         if new:
-            answers = self._ask([one.case for one in new.values()])
-            kept.update(zip(new, answers, strict=True))
+            kept.update(zip(new, self._ask(list(new.values())), strict=True))
         found = [kept[key] for key in keys]
         for key in keys:
             kept.move_to_end(key)
@@ -66,20 +74,29 @@ class Remembered(Generic[Answer]):
         return found
 
 
-class RememberedVerdicts(Remembered[Verdict]):
+def of_cases(
+    ask: Callable[[Sequence[Case]], Sequence[Answer]], most: int = MOST
+) -> Remembered[Told, Answer]:
+    """A pure function of cases, asked about each different one once."""
+    return Remembered(lambda told: ask([one.case for one in told]), attrgetter("case_key"), most)
+
+
+class RememberedVerdicts:
     """An overseer's verdicts, each different case judged once."""
 
     def __init__(self, overseer: Overseer, most: int = MOST) -> None:
-        super().__init__(partial(oversee_all, overseer), most)
         self._overseer = overseer
+        self._kept = of_cases(self._judged, most)
 
     def on(self, told: Sequence[Told]) -> list[Verdict]:
         """The verdict on each case; of several, the last is judged once more.
 
         Raises `OverseerError` where that is another verdict than before, or breaks a rule.
         """
-        found = super().on(told)
+        found = self._kept.on(told)
         if len(told) > 1:
-            again = oversee_all(self._overseer, [told[-1].case])
-            refuse_other(self._overseer, found[-1], again[0])
+            refuse_other(self._overseer, found[-1], self._judged([told[-1].case])[0])
         return found
+
+    def _judged(self, cases: Sequence[Case]) -> list[Verdict]:
+        return oversee_all(self._overseer, cases)

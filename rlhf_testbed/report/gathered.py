@@ -13,13 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import pyarrow.parquet as pq
-
 from rlhf_testbed.evaluation.history import heritability, selection_history
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.sources import Missing, RunRecord, Source
 from rlhf_testbed.report.store import Store
 from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store import ledger
 from rlhf_testbed.store.generations import Generation, of_stage
 from rlhf_testbed.store.run_directory import Stage
 
@@ -89,11 +88,8 @@ def _history(run: RunRecord, training: Sequence[Generation]) -> History:
 
 
 def _size(run: RunRecord) -> int:
-    """Rows of a run's ledger, from the files' own headers; what can't be read counts as none."""
-    found = 0
-    for file in run.directory.ledger.glob("*.parquet"):
-        try:
-            found += pq.read_metadata(file).num_rows
-        except (OSError, ValueError):
-            continue
-    return found
+    """Rows of a run's ledger; none where it can't be read."""
+    try:
+        return ledger.size(run.directory.ledger)
+    except UsageError:
+        return 0

@@ -16,12 +16,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from rlhf_testbed.judging.episode import judge_cases
+from rlhf_testbed.judging.remembered import RememberedVerdicts, of_cases
+from rlhf_testbed.overseers.base import Case
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.settings.plugins import faults_told
 from rlhf_testbed.settings.run import RunConfig
@@ -184,28 +186,36 @@ def in_order(generations: Iterator[Generation], by: str | None) -> Iterator[Gene
 
 
 def of_stage(stage: Stage, directory: RunDirectory, run: RunConfig) -> Iterator[Generation]:
-    """A run's generations of one stage, in order; raises `UsageError`."""
+    """A run's generations of one stage, in order, an update in memory; raises `UsageError`.
+
+    What is damaged further on is told when the reading gets there.
+    """
     file = directory.generations(stage)
     if stage != "training" and not file.is_file():
         raise UsageError(f"{file} is not there ({directory.evaluating})")
     task, arm = run.task, arm_of(directory, run)
     with faults_told(f"{directory.path}", task):
-        rows = ledger.read(file)
-        later = _later(directory, stage, rows)
-        truths = later.get(KNOWING) or _anew(task, rows)
-        for at, row in enumerate(rows):
-            traits = task.traits(row.scenario, row.outcome)
-            yield Generation(
-                arm=arm,
-                seed=run.seed,
-                stage=stage,
-                row=row,
-                truth=truths[at],
-                anew=KNOWING not in later,
-                traits=traits,
-                exposed=traits[task.concealed_trait] is not None,
-                later={name: filed[at] for name, filed in later.items()},
-            )
+        updates = ledger.updates_in(file)
+        filed = _later(directory, stage)
+        anew = RememberedVerdicts(FullKnowledge(task))
+        behaviour = of_cases(partial(_traits, task))
+        for rows in updates:
+            later = {name: verdicts_on.on(rows) for name, verdicts_on in filed.items()}
+            truths = later.get(KNOWING) or anew.on(rows)
+            for at, (row, traits) in enumerate(zip(rows, behaviour.on(rows), strict=True)):
+                yield Generation(
+                    arm=arm,
+                    seed=run.seed,
+                    stage=stage,
+                    row=row,
+                    truth=truths[at],
+                    anew=KNOWING not in later,
+                    traits=traits,
+                    exposed=traits[task.concealed_trait] is not None,
+                    later={name: given[at] for name, given in later.items()},
+                )
+        for one in filed.values():
+            one.ended()
 
 
 def arm_of(directory: RunDirectory, run: RunConfig) -> str:
@@ -217,13 +227,11 @@ def arm_of(directory: RunDirectory, run: RunConfig) -> str:
     return folder if folder.startswith(f"{arm} ") else arm
 
 
-def _later(
-    directory: RunDirectory, stage: Stage, rows: Sequence[Row]
-) -> dict[str, Sequence[Verdict]]:
+def _later(directory: RunDirectory, stage: Stage) -> dict[str, verdicts.Filed]:
     """What later overseers have filed on one stage's generations, by name."""
     return {
-        judged_by.name: verdicts.read(
-            directory.verdicts(judged_by, stage), rows, _again(directory, judged_by)
+        judged_by.name: verdicts.Filed(
+            directory.verdicts(judged_by, stage), _again(directory, judged_by)
         )
         for judged_by in directory.evaluations
     }
@@ -238,9 +246,8 @@ def _again(directory: RunDirectory, judged_by: JudgedBy) -> str:
     return " ".join([*words, *(f"--overseer_args {option}" for option in judged_by.options)])
 
 
-def _anew(task: Task, rows: Sequence[Row]) -> Sequence[Verdict]:
-    """Full-knowledge verdicts that nobody has filed."""
-    return [one.verdict for one in judge_cases(FullKnowledge(task), [row.case for row in rows])]
+def _traits(task: Task, cases: Sequence[Case]) -> list[Mapping[str, bool | None]]:
+    return [task.traits(case.scenario, case.outcome) for case in cases]
 
 
 def _refuse_unknown_trait(directory: RunDirectory, run: RunConfig, trait: str) -> None:

@@ -191,8 +191,8 @@ def compact(folder: Path) -> None:
 def keep_up_to(folder: Path, update: int) -> None:
     """Drops every update after this one, so that training can go on from there.
 
-    What is left of a segment becomes single updates again: as training had filed them. Raises
-    `UsageError` where the ledger ends before that update.
+    What is left of a segment is filed update by update again, as training does. Raises `UsageError`
+    where the ledger ends before that update.
     """
     there = tidied(folder)
     if last_update(folder) < update:
@@ -201,7 +201,7 @@ def keep_up_to(folder: Path, update: int) -> None:
             f"{update}"
         )
     for one in reversed(there):  # the last first: whatever stops this, no gap is left
-        if one.last > update or _is_part(one):
+        if one.last > update:
             _part(folder, one, update)
 
 
@@ -231,7 +231,11 @@ def rows_in(path: Path) -> Iterator[Row]:
 
 def updates_in(path: Path) -> Iterator[list[Row]]:
     """The rows of each update in order, an update and a row group in memory; see `rows_in`."""
-    return (list(rows) for _, rows in itertools.groupby(rows_in(path), attrgetter("update")))
+    return (
+        list(rows)
+        for file in _files(path)  # each holds whole updates
+        for _, rows in itertools.groupby(_rows(file), attrgetter("update"))
+    )
 
 
 def _files(path: Path) -> list[Path]:
@@ -258,17 +262,12 @@ def _join(folder: Path, there: Sequence[Piece]) -> None:
                 one.path.unlink()
 
 
-def _is_part(one: Piece) -> bool:
-    """Whether a file of several updates is no whole segment."""
-    return one.first < one.last < one.first + SEGMENT - 1
-
-
 def _part(folder: Path, one: Piece, update: int) -> None:
-    """Makes single updates of a file, up to one update; they count once the file is gone."""
-    if one.first <= update and one.first < one.last:
-        for rows in updates_in(one.path):
-            if rows[0].update <= update:
-                write(piece(folder, rows[0].update, rows[0].update).path, rows)
+    """Drops a file, after its updates up to one were filed singly; they count once it is gone."""
+    if one.first <= update:
+        kept = itertools.takewhile(lambda rows: rows[0].update <= update, updates_in(one.path))
+        for rows in kept:
+            write(piece(folder, rows[0].update, rows[0].update).path, rows)
     one.path.unlink()
 
 
