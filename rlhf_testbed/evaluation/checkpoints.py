@@ -39,7 +39,11 @@ class _Places(NamedTuple):
 
     def log_policy(self, policy: Policy) -> tuple[Floats, Floats]:
         """A policy's log-probabilities at both, in nats: [scenarios, responses] each."""
-        return self.in_distribution.log_policy(policy), self.off_distribution.log_policy(policy)
+        here, off = self.in_distribution, self.off_distribution
+        if here.responses != off.responses:  # sampled ones
+            return here.log_policy(policy), off.log_policy(policy)
+        both = policy.log_probs([*here.scenarios, *off.scenarios], here.responses)
+        return both[: len(here.scenarios)], both[len(here.scenarios) :]
 
 
 def checkpoint_figures(

@@ -80,9 +80,7 @@ def response_log_probabilities(
     return found
 
 
-def by_tree(
-    model: PreTrainedModel, questions: Sequence[Sequence[int]], tree: PrefixTree
-) -> Floats:
+def by_tree(model: PreTrainedModel, questions: Sequence[Sequence[int]], tree: PrefixTree) -> Floats:
     """Log-probability of a tree's responses to every question, in nats: [questions, responses].
 
     One pass of the model over questions, padded at the left, and tree.

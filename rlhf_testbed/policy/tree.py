@@ -47,7 +47,7 @@ class PrefixTree(NamedTuple):
     @property
     def longest(self) -> int:
         """Most tokens of a response."""
-        return self.paths.shape[1]
+        return int(self.paths.shape[1])
 
     @classmethod
     def of(cls, answers: Sequence[Tokens], chosen: Sequence[int]) -> PrefixTree:
