@@ -116,16 +116,16 @@ def test_jobs_end_with_the_program_that_started_them(running: Program, tmp_path:
     assert stubborn or (tmp_path / "cleaned").read_text() == "xx"
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
 @pytest.mark.parametrize(
-    ("number", "everywhere"),
+    ("number", "everywhere", "again"),
     [
-        (signal.SIGINT, True),
-        (signal.SIGINT, False),
-        (signal.SIGTERM, True),
-        (signal.SIGTERM, False),
+        (signal.SIGINT, True, False),
+        (signal.SIGINT, True, True),
+        (signal.SIGINT, False, True),
+        (signal.SIGTERM, True, True),
+        (signal.SIGTERM, False, False),
     ],
-    ids=["ctrl-c", "ctrl-c, parent alone", "terminated", "terminated, parent alone"],
+    ids=["ctrl-c", "ctrl-c twice", "parent alone", "terminated twice", "parent alone terminated"],
 )
 def test_an_interrupt_ends_all_of_it(
     running: Program, number: int, everywhere: bool, again: bool, tmp_path: Path
@@ -169,14 +169,17 @@ def test_a_training_command_ends_cleanly(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [3, 4], ids=["importing", "at work"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_experiment_says_how_to_go_on(number: int, tmp_path: Path) -> None:
+def test_an_experiment_says_how_to_go_on(number: int, processes: int, tmp_path: Path) -> None:
+    """Itself, what tidies up and what it forks from; then the job that makes a base policy."""
     config = tmp_path / "x.yaml"
     config.write_text("task: corridor\narms: [both]\nseeds: 0\nbase_steps: 5000\n")
     words = ["experiment", str(config), "--output_dir", str(tmp_path / "runs"), "--workers", "1"]
     program = Program(["-c", "from rlhf_testbed.cli import main; main()", *words], tmp_path)
     try:
-        while program.process.poll() is None and len(program.all()) < 4:  # with what tidies up
+        while program.process.poll() is None and len(program.all()) < processes:
             time.sleep(0.05)
         os.killpg(program.process.pid, number)
         status, said = program.ended_soon()

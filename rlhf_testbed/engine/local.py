@@ -12,7 +12,6 @@ ends by itself.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import queue
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 
 from rlhf_testbed.engine.display import Display
 from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed
+from rlhf_testbed.engine.server import end_server, start_server
 from rlhf_testbed.engine.worker import work
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import TICK, Step
@@ -50,7 +50,7 @@ def run_side_by_side(
         return
     at_once = min(workers or available_cores(), len(jobs))
     display = Display(len(jobs), at_once)
-    crew = _Crew(jobs, _context(preload), display)
+    crew = _Crew(jobs, start_server(preload), display)
     with display.progress:
         try:
             failures = crew.finish(at_once)
@@ -75,15 +75,6 @@ def run_alone(job: Job) -> None:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _context(preload: Sequence[str]) -> Any:
-    """How processes are started on this machine."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(preload))
-    return context
 
 
 class _Crew:
@@ -131,6 +122,7 @@ class _Crew:
         for process in processes:
             if process.is_alive():
                 process.kill()
+        end_server()
 
     def _attend_all(self) -> None:
         while self.waiting:

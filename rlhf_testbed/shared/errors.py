@@ -6,7 +6,9 @@ error: runs/nowhere: no such run (a run is a folder that holds a config.yaml)
 
 from __future__ import annotations
 
+import atexit
 import difflib
+import gc
 import io
 import os
 import re
@@ -37,6 +39,7 @@ def reported() -> Iterator[Received]:
     Ctrl-C and SIGTERM end the program, too, with a line and exit status 130 or 143. What the
     console can't show (κ in cp1252 or ASCII) is spelled out instead of ending the program.
     """
+    atexit.register(gc.freeze)  # else a second goes by on looking for garbage in all of torch
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
