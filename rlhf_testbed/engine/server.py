@@ -31,7 +31,7 @@ def start_server(preload: Sequence[str]) -> Any:
         try:
             forkserver.ensure_running()
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
     return context
 
 
