@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from rlhf_testbed.policy import scoring, teacher_forcing
 from rlhf_testbed.policy.language import Language, small_language
-from rlhf_testbed.policy.scoring import response_log_probabilities
+from rlhf_testbed.policy.scoring import response_log_probabilities, sampled_responses
 from rlhf_testbed.policy.tree import PrefixTree, prefix_trees
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.tasks.base import Dials
@@ -242,3 +242,31 @@ def test_corridors_tree_has_242_nodes() -> None:
     sizes = [len(tree.tokens) for tree in prefix_trees(answers, 96)]
     assert len(sizes) == 3
     assert sum(sizes) < 1.1 * 242
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("llama", {}),
+        ("gpt2", {}),
+        ("opt", {}),
+        ("mistral", {"sliding_window": 8}),
+        ("bloom", {}),
+        ("mamba", {}),
+    ],
+    ids=lambda what: what if isinstance(what, str) else "",
+)
+def test_a_prompt_that_repeats_is_read_once_and_answered_the_same(
+    kind: str, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same draws as where every repeat is read by itself."""
+    language = tiny(kind, **more)
+    repeated = [prompt for prompt in SHORT for _ in range(20)]
+    spied = Spied(language.model)
+    found = sampled_responses(language, repeated, 6, seed=3, batch_size=64)
+    once = spied.most_tokens
+    monkeypatch.setattr(scoring, "_read_before", lambda *_: {})
+    assert found == sampled_responses(language, repeated, 6, seed=3, batch_size=64)
+    assert len(set(found)) > 30
+    if kind != "mamba":  # it keeps nothing that could be copied
+        assert spied.most_tokens > 5 * once
