@@ -160,6 +160,21 @@ def test_jobs_say_how_far_they_are_and_how_long_all_will_take(
     assert lines(console)[-1] == "[5/5] both, seed 4: ended"
 
 
+def test_a_long_job_is_not_taken_to_be_as_short_as_the_first(
+    console: Console, clock: Clock
+) -> None:
+    """The gates took 10 s; of 100 steps of 2 s, 90 are left. One more job waits: 10 or 200 s."""
+    shown = Display(3, 1, console, clock)
+    gates = shown.began(job(0))
+    clock.now += 10
+    shown.ended(gates, failed=False)
+    row = shown.began(job(1))
+    for done in range(11):
+        shown.step(row, Step(done, 100, NOTE))
+        clock.now += 2 * (done < 10)
+    assert shown.left() == pytest.approx(90 * 2 + (10 + 200) / 2)
+
+
 def test_of_many_jobs_a_line_names_some(console: Console, clock: Clock) -> None:
     shown = Display(64, 64, console, clock)
     for at in range(64):

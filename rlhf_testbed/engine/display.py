@@ -79,17 +79,16 @@ class Display:
     def left(self) -> float | None:
         """Seconds until the last job ends; None where nothing is known yet.
 
-        Every job is taken to last as long as those that have ended did on average, or, before any
-        has, as those under way seem to, by their steps.
+        A job that waits is taken to last as long as others on average: as those that have ended
+        did, and as those under way seem to, by their steps. One under way lasts at least as long.
         """
         paces = [pace for _, pace in self._running.values()]
-        lasts = self._took or [
-            pace.elapsed() + left for pace in paces if (left := pace.left()) is not None
-        ]
+        known = [(pace.elapsed(), pace.left()) for pace in paces]
+        lasts = self._took + [elapsed + left for elapsed, left in known if left is not None]
         if not lasts:
             return None
         each = sum(lasts) / len(lasts)
-        rest = [max(0.0, each - pace.elapsed()) for pace in paces]
+        rest = [max(left or 0.0, each - elapsed) for elapsed, left in known]
         waiting = self.total - self.done - len(paces)
         return max([(sum(rest) + waiting * each) / self.workers, *rest])
 
