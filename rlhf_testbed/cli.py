@@ -10,6 +10,9 @@ import typer
 from rlhf_testbed.commands import looking, making, running
 from rlhf_testbed.shared.errors import UsageError, reported
 
+INTERRUPTED = 130
+"""What typer makes of an interrupt, or it raises `Abort`, as its version will have it."""
+
 app = typer.Typer(
     help="Measures two threats of RLHF apart: selection for bad behaviour, and induced "
     "goal-directedness.",
@@ -43,9 +46,13 @@ def main() -> None:
         sys.argv.append("--help")
     # typer carries its own click, so the class is found from one that typer makes public.
     click_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-    with reported():
+    with reported() as received:
         try:
             status = app(standalone_mode=False)
         except click_error as error:
             raise UsageError(f"command line: {error.format_message()}") from None
+        except typer.Abort:
+            status = INTERRUPTED
+        if status == INTERRUPTED:
+            received.again()
     raise SystemExit(status or 0)

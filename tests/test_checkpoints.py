@@ -30,6 +30,7 @@ from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.store.base_kept import base_folder
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
@@ -266,6 +267,22 @@ def test_checkpoints_are_in_the_order_of_updates_however_they_come() -> None:
     assert threats[-1] > threats[-2] > threats[-3] > 0
     # Each place is that policy's own, whatever stands beside it.
     assert checkpoint_figures(run, base, between[1][1], [], 9, OVERSEERS) == [found[0], found[2]]
+
+
+def test_no_policy_is_scored_twice_at_a_place() -> None:
+    """The base policy when places are made; the last one at its own turn, not as a checkpoint."""
+    run = parse_run(["--arm", "both", "--checkpoint_scenarios", "4"])
+    scored: list[tuple[str, int]] = []
+
+    class Counted(Known):
+        def log_probs(self, scenarios: Sequence[Scenario], responses: Sequence[str]) -> Floats:
+            scored.append((names[id(self)], len(scenarios)))
+            return super().log_probs(scenarios, responses)
+
+    base, middle, kept, last = (Counted(demonstrated(share)) for share in (0.3, 0.4, 0.5, 0.5))
+    names = {id(base): "base", id(middle): "middle", id(kept): "kept", id(last): "last"}
+    checkpoint_figures(run, base, last, [(5, middle), (10, kept)], 10, OVERSEERS)
+    assert scored == [("base", 4), ("base", 4), ("middle", 8), ("last", 8)]
 
 
 def test_one_checkpoint_is_in_memory_at_a_time(

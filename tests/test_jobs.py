@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rlhf_testbed import cli
-from rlhf_testbed.engine import local as jobs
+from rlhf_testbed.engine import worker
 from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, engine_named
 from rlhf_testbed.engine.local import run_alone, run_side_by_side
 from rlhf_testbed.shared.errors import UsageError
@@ -64,7 +64,7 @@ class Wire:
 
 def sent(job: Job) -> list[Any]:
     wire = Wire()
-    jobs._work(job, wire)  # type: ignore[arg-type]
+    worker.perform(job, wire)  # type: ignore[arg-type]
     return wire.sent
 
 
@@ -83,10 +83,10 @@ def test_bad_input_is_a_line_and_a_fault_of_ours_a_traceback(tmp_path: Path) -> 
 
 def test_a_job_knows_nothing_of_a_launch_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its trainer would wait for the other processes, which do not train."""
-    for name in jobs.LAUNCHED:
+    for name in worker.LAUNCHED:
         monkeypatch.setenv(name, "2")
     sent(Job("a", leave_a_note, (Path(os.devnull),)))
-    assert not set(jobs.LAUNCHED) & set(os.environ)
+    assert not set(worker.LAUNCHED) & set(os.environ)
 
 
 @pytest.mark.parametrize(("usage", "status"), [(True, 2), (False, 1)])

@@ -190,5 +190,5 @@ def _finished(planned: Experiment, workers: int | None, engine: str = "local") -
         bad_input = all(failure.usage for failure in failed.failures)
         raise typer.Exit(2 if bad_input else 1) from None
     except KeyboardInterrupt:
-        print("\ninterrupted: the same command goes on with what is missing", file=sys.stderr)
-        raise typer.Exit(130) from None
+        print("\nThe same command goes on with what is missing.", file=sys.stderr)
+        raise

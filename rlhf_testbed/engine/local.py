@@ -3,28 +3,31 @@
     run_side_by_side([Job("both, seed 3", train_and_evaluate, (arguments,)), ...], workers=2)
 
 Processes are forked from a server that has imported torch already, so that a job starts within a
-second; a process of its own keeps every job's random state and threads to itself.
+second; a process of its own keeps every job's random state and threads to itself. Where there is
+no forking (Windows), each is started anew.
+
+No process outlives the program: after an interrupt they are ended, and one whose parent is gone
+ends by itself.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import traceback
+import queue
+import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from multiprocessing.connection import Connection
 from typing import Any
 
-from rich.progress import Progress, TaskID
-
+from rlhf_testbed.engine.display import Display
 from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed
-from rlhf_testbed.shared.errors import UsageError, places_told
-from rlhf_testbed.shared.progress import PLAIN_LINES, Step, bars
+from rlhf_testbed.engine.server import end_server, start_server
+from rlhf_testbed.engine.worker import work
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.progress import TICK, Step
 
-LAUNCHED = ("LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-"""By these a process learns of a launch of several (torchrun, MPI); a job has nothing to do with
-it."""
+GRACE = 2.0
+"""Seconds that a job has to end after an interrupt, before it is ended."""
 
 
 class Local(Engine):
@@ -45,36 +48,14 @@ def run_side_by_side(
     """Runs all jobs on this machine, by default one a core; see `Engine.run`."""
     if not jobs:
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(preload))
-    display = _Display(len(jobs))
-    processes: list[Any] = []
-
-    def attend(job: Job) -> Failure | None:
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(job, theirs), daemon=True)
-        processes.append(process)
-        process.start()
-        theirs.close()
-        failure = display.follow(job, ours)
-        process.join()
-        if failure is None and process.exitcode:
-            said = f"the process ended with status {process.exitcode}"
-            failure = Failure(job.title, said, usage=False)
-        display.ended(job, failed=failure is not None)
-        return failure
-
-    failures = []
-    with display.progress, ThreadPoolExecutor(workers or available_cores()) as pool:
-        waiting: set[Future[Failure | None]] = {pool.submit(attend, job) for job in jobs}
+    at_once = min(workers or available_cores(), len(jobs))
+    display = Display(len(jobs), at_once)
+    crew = _Crew(jobs, start_server(preload), display)
+    with display.progress:
         try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                failures += [failure for future in done if (failure := future.result())]
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
+            failures = crew.finish(at_once)
+        except BaseException:
+            crew.stop()
             raise
     if failures:
         raise JobsFailed(failures)
@@ -96,62 +77,92 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Display:
-    """One bar for all jobs and one for each that is under way; plain lines without a terminal."""
+class _Crew:
+    """Threads that each attend to one job after the other, until none is left.
 
-    def __init__(self, total: int) -> None:
-        self.progress: Progress = bars()
-        self.live = self.progress.console.is_terminal
-        self.progress.disable = not self.live
-        self.total, self.done = total, 0
-        self.all = self.progress.add_task("all jobs", total=total, note="")
+    The threads are daemons: one that waits for a process which can't be started yet (a server that
+    still imports torch) must not keep an interrupted program alive.
+    """
 
-    def follow(self, job: Job, connection: Connection) -> Failure | None:
+    def __init__(self, jobs: Sequence[Job], context: Any, display: Display) -> None:
+        self.waiting = list(reversed(jobs))
+        self.number = len(jobs)
+        self.context, self.display = context, display
+        self.ended: queue.Queue[Failure | BaseException | None] = queue.Queue()
+        self.processes: list[Any] = []
+        self.stopped = False
+
+    def finish(self, at_once: int) -> list[Failure]:
+        """Runs all jobs and returns those that failed; raises what kept one from starting."""
+        for _ in range(at_once):
+            threading.Thread(target=self._attend_all, daemon=True).start()
+        failures = []
+        while self.number:
+            try:
+                told = self.ended.get(timeout=TICK)
+            except queue.Empty:
+                self.display.tick()
+                continue
+            self.number -= 1
+            if isinstance(told, BaseException):
+                raise told
+            failures += [told] if told else []
+        return failures
+
+    def stop(self) -> None:
+        """Ends the jobs that are under way, by force where they do not end in time."""
+        self.stopped = True
+        self.waiting.clear()
+        processes = list(self.processes)
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + GRACE
+        for process in processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+        for process in processes:
+            if process.is_alive():
+                process.kill()
+        end_server()
+
+    def _attend_all(self) -> None:
+        while self.waiting:
+            try:
+                job = self.waiting.pop()
+            except IndexError:  # another thread was quicker
+                return
+            try:
+                self.ended.put(self._attend(job))
+            except BaseException as error:
+                self.ended.put(error)
+
+    def _attend(self, job: Job) -> Failure | None:
+        ours, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=work, args=(job, theirs), daemon=True)
+        row = self.display.began(job)
+        process.start()
+        self.processes.append(process)
+        if self.stopped:
+            process.terminate()
+        theirs.close()
+        failure = self._followed(ours, row)
+        process.join()
+        self.processes.remove(process)
+        if failure is None and process.exitcode:
+            said = f"the process ended with status {process.exitcode}"
+            failure = Failure(job.title, said, usage=False)
+        if not self.stopped:
+            self.display.ended(row, failed=failure is not None)
+        return failure
+
+    def _followed(self, connection: Any, row: Any) -> Failure | None:
         """Shows a job's steps until it ends; returns what it sent if it failed."""
-        row = self.progress.add_task(job.title, total=None, note="")
-        try:
-            while True:
+        while True:
+            try:
                 message = connection.recv()
-                if isinstance(message, Step):
-                    self._show(job, row, message)
-                else:
-                    failure: Failure | None = message
-                    return failure
-        except EOFError:
-            return None
-        finally:
-            self.progress.remove_task(row)
-
-    def ended(self, job: Job, failed: bool) -> None:
-        """Counts a job that has ended."""
-        self.done += 1
-        self.progress.advance(self.all)
-        self._print(f"[{self.done}/{self.total}] {job.title}: {'failed' if failed else 'ended'}")
-
-    def _show(self, job: Job, row: TaskID, step: Step) -> None:
-        if self.live:
-            self.progress.update(row, completed=step.done, total=step.total, note=step.note)
-        elif step.done % max(1, step.total * 5 // PLAIN_LINES) == 0:
-            self._print(f"  {job.title}: {step.done}/{step.total}  {step.note}")
-
-    def _print(self, line: str) -> None:
-        if not self.live:
-            self.progress.console.print(line, highlight=False)
-
-
-def _work(job: Job, connection: Connection) -> None:
-    """Runs in the job's process: sends steps, then what went wrong, or None."""
-
-    def watcher(step: Step) -> None:
-        connection.send(step)
-
-    for name in LAUNCHED:
-        os.environ.pop(name, None)
-    try:
-        with places_told():
-            job.function(watcher, *job.arguments)
-        connection.send(None)
-    except UsageError as error:
-        connection.send(Failure(job.title, str(error), usage=True))
-    except Exception:
-        connection.send(Failure(job.title, traceback.format_exc(), usage=False))
+            except EOFError:
+                return None
+            if not isinstance(message, Step):
+                failure: Failure | None = message
+                return failure
+            if not self.stopped:
+                self.display.step(row, message)

@@ -37,6 +37,14 @@ class _Places(NamedTuple):
     space: JudgedSpace
     """The first, judged."""
 
+    def log_policy(self, policy: Policy) -> tuple[Floats, Floats]:
+        """A policy's log-probabilities at both, in nats: [scenarios, responses] each."""
+        here, off = self.in_distribution, self.off_distribution
+        if here.responses != off.responses:  # sampled ones
+            return here.log_policy(policy), off.log_policy(policy)
+        both = policy.log_probs([*here.scenarios, *off.scenarios], here.responses)
+        return both[: len(here.scenarios)], both[len(here.scenarios) :]
+
 
 def checkpoint_figures(
     run: RunConfig,
@@ -53,11 +61,13 @@ def checkpoint_figures(
     Definitions: docs/METRICS.md.
     """
     places = _places(run, base, last, overseers)
-    found = {0: _checkpoint(run.task, 0, base, places)}
+    before = places.in_distribution.log_base, places.off_distribution.log_base
+    found = {0: _checkpoint(run.task, 0, before, places)}
     for update, policy in between:
-        found[update] = _checkpoint(run.task, update, policy, places)
+        if update < updates:  # the last checkpoint is the last policy
+            found[update] = _checkpoint(run.task, update, places.log_policy(policy), places)
         del policy  # else it stays in memory while the next one is loaded
-    found[updates] = _checkpoint(run.task, updates, last, places)
+    found[updates] = _checkpoint(run.task, updates, places.log_policy(last), places)
     return [found[update] for update in sorted(found)]
 
 
@@ -103,11 +113,13 @@ def _places(
     return _Places(here, off, JudgedSpace.of(here.scenarios, here.responses, *overseers))
 
 
-def _checkpoint(task: Task, update: int, policy: Policy, places: _Places) -> Checkpoint:
-    """All figures of one policy."""
+def _checkpoint(
+    task: Task, update: int, scored: tuple[Floats, Floats], places: _Places
+) -> Checkpoint:
+    """All figures of one policy, from its log-probabilities at both places."""
     here, there = places.in_distribution, places.off_distribution
-    log_here = here.log_policy(policy)
-    off = OffDistribution.of(task, there.log_policy(policy), there)
+    log_here, log_there = scored
+    off = OffDistribution.of(task, log_there, there)
     goals = here.goals(log_here)
     chances = shares(log_here)
     return Checkpoint(

@@ -92,9 +92,14 @@ def word_level(
     )
 
 
-def load_language(name_or_folder: str, **kwargs: object) -> Language:
+def load_language(
+    name_or_folder: str, like: PreTrainedTokenizerBase | None = None, **kwargs: object
+) -> Language:
     """Any causal LM from the Hub, a folder or a GGUF file, with a padding token of its own, padded
     at the left. Raises `UsageError` where it can't be loaded, or can't be a policy.
+
+    `like`: the tokenizer of a policy that was loaded before and of which this is another
+    checkpoint; it is taken as it is, and that the two suit each other is not looked at again.
 
     A padding token beyond the vocabulary is never fed to the model: TRL masks it out, and what has
     ended is filled with ends.
@@ -103,7 +108,7 @@ def load_language(name_or_folder: str, **kwargs: object) -> Language:
     if file:  # weights as plain floats, which can be trained and saved
         kwargs["quantization_config"] = GgufConfig(dequantize=True)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, **file)
+        tokenizer = AutoTokenizer.from_pretrained(place, **file) if like is None else like
         model = AutoModelForCausalLM.from_pretrained(place, **file, **kwargs)
     except Exception as error:
         told = " ".join(str(error).split())
@@ -111,7 +116,8 @@ def load_language(name_or_folder: str, **kwargs: object) -> Language:
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
         tokenizer.add_special_tokens({"pad_token": "<pad>"})
-    refuse_unsuitable(name_or_folder, model, tokenizer)
+    if like is None:
+        refuse_unsuitable(name_or_folder, model, tokenizer)
     # Else a repetition penalty or a top-k of the file's would sample from another policy. What has
     # ended is filled with a token that there is: the added padding is often beyond the vocabulary.
     eos, size = tokenizer.eos_token_id, model.get_input_embeddings().num_embeddings

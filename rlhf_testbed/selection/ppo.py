@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlhf_testbed.selection.method import Method, Start, State
 from rlhf_testbed.selection.ppo_settings import NO_EFFECT, PPOSettings
@@ -134,11 +134,12 @@ class PPO(Method["Rollout", "Estimate"]):
     ) -> Iterator[tuple[int, Policy]]:
         """Each checkpoint, loaded when it is its turn."""
         for update, folder in directory.checkpoints.items():
-            yield update, _loaded(folder, base)
+            yield update, _loaded(folder, base, like=base.language.tokenizer)
 
 
-def _loaded(folder: Path, base: LanguagePolicy) -> Policy:
+def _loaded(folder: Path, base: LanguagePolicy, **kwargs: Any) -> Policy:
     from rlhf_testbed.policy.language import load_language
     from rlhf_testbed.policy.language_policy import LanguagePolicy
 
-    return LanguagePolicy(load_language(str(folder), attn_implementation="eager"), base.longest)
+    language = load_language(str(folder), attn_implementation="eager", **kwargs)
+    return LanguagePolicy(language, base.longest)

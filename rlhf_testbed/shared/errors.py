@@ -6,7 +6,9 @@ error: runs/nowhere: no such run (a run is a folder that holds a config.yaml)
 
 from __future__ import annotations
 
+import atexit
 import difflib
+import gc
 import io
 import os
 import re
@@ -15,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ENOSPC, ENOTDIR, EPERM, EROFS
 from typing import TypeVar
+
+from rlhf_testbed.shared.interrupts import Received, interruptible, status_of
 
 Entry = TypeVar("Entry")
 
@@ -29,20 +33,25 @@ class UsageError(Exception):
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def reported() -> Iterator[Received]:
     """Turns a `UsageError` into its line on standard error and exit status 2.
 
-    What the console can't show (κ in cp1252 or ASCII) is spelled out instead of ending the program.
+    Ctrl-C and SIGTERM end the program, too, with a line and exit status 130 or 143. What the
+    console can't show (κ in cp1252 or ASCII) is spelled out instead of ending the program.
     """
+    atexit.register(gc.freeze)  # else a second goes by on looking for garbage in all of torch
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with places_told():
-            yield
+        with interruptible() as received, places_told():
+            yield received
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt as error:
+        print("\ninterrupted", file=sys.stderr)
+        raise SystemExit(status_of(error)) from None
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import os
 import platform
 import shlex
@@ -34,13 +35,12 @@ DIGITS = 16
 
 def environment(run: RunConfig) -> Environment:
     """Versions, machine and command of this process, and the sources of a run."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return Environment(
         command=this_command(),
         python=platform.python_version(),
         platform=platform.platform(),
         cores=os.cpu_count() or 1,
-        memory_gib=round(memory, 1),
+        memory_gib=_memory_gib(),
         libraries={name: version(name) for name in LIBRARIES},
         commit=_git("rev-parse", "HEAD"),
         clean=None if (changed := _git("status", "--porcelain")) is None else not changed,
@@ -125,3 +125,11 @@ def _git(*words: str) -> str | None:
     except OSError:
         return None
     return ended.stdout.strip() if ended.returncode == 0 else None
+
+
+def _memory_gib() -> float:
+    """The machine's memory; NaN where the system doesn't tell (Windows)."""
+    if not hasattr(os, "sysconf"):
+        return math.nan
+    memory: int = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return round(memory / 2**30, 1)
