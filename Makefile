@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo pictures test slow check bench bench-report mutants
+.PHONY: help setup demo pictures test slow check bench bench-report bases mutants
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
@@ -53,6 +53,11 @@ bench: .venv/.installed  ## measure the training speed of configs/corridor.yaml
 bench-report: .venv/.installed  ## measure the report of 100,000 generations (a minute; TO=FOLDER files it)
 	@echo "bench-report: building the report of 100,000 generations and using it in Chromium"
 	@$(BIN)/python tests/bench_report.py $(TO)
+
+bases: .venv/.installed  ## build the shipped base policies again, as far as they are not current
+	@echo "bases: looking at the base policies that ship; each takes two minutes where it is stale"
+	@OMP_NUM_THREADS=1 $(BIN)/rlhf-testbed base build --shipped
+	@$(BIN)/rlhf-testbed base list
 
 mutants: .venv/.installed  ## change the measures one spot at a time; tests must notice (an hour)
 	@echo "mutants: running mutmut on rlhf_testbed/measures (it shows how many are done)"

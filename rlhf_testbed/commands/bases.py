@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Base policies, which selection starts from: those that are there, and new ones.",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
 

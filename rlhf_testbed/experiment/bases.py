@@ -77,8 +77,11 @@ def bring_up_to_date(watcher: Watcher, arguments: Sequence[str], folder: Path) -
             renewed = about.model_copy(update={"quick": quick, "settings": settings})
             write(folder / About.file, renewed)
             return
+    aside = folder.with_name(f".{folder.name}.new")
+    build_able(run, aside, watcher)
+    if folder.is_dir():
         shutil.rmtree(folder)
-    build_able(run, folder, watcher)
+    aside.rename(folder)
 
 
 def build_able(run: RunConfig, folder: Path, watcher: Watcher) -> About:

@@ -96,4 +96,5 @@ def _key_file(quick: str) -> Path:
 
 
 def _abouts(folder: Path) -> Iterable[Path]:
-    return folder.glob(f"*/{About.file}")
+    """The files that say what a folder of it is; one that is just being written is not there."""
+    return (file for file in folder.glob(f"*/{About.file}") if file.parent.name[0] != ".")
