@@ -6,15 +6,14 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from policies import Known
 from rlhf_testbed.evaluation.ability import ability
 from rlhf_testbed.experiment.bases import SHIPPED_SET, bring_up_to_date, build_able, shipped_jobs
 from rlhf_testbed.policy import base_key, base_policy, base_shelves
@@ -22,13 +21,11 @@ from rlhf_testbed.policy.base_about import About, BaseSettings, content_hash
 from rlhf_testbed.policy.base_key import FIRST, demonstrations, full_digest, quick_key
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
 from rlhf_testbed.policy.base_shelves import SHIPPED, Shelved, cache_folder, shipped, taken
-from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import task_named
-from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import read, write
-from rlhf_testbed.tasks.base import Demonstration, Dials, Scenario, Task
+from rlhf_testbed.tasks.base import Demonstration, Dials, Task
 from rlhf_testbed.tasks.corridor import Corridor
 from test_train import saved_model
 from test_words import ROOT
@@ -38,17 +35,9 @@ SHELF = shipped()
 IDS = [one.folder.name for one in SHELF]
 
 
-class Uniform(Policy):
-    """Gives each response of a space the same chance."""
-
-    def __init__(self, space: Sequence[str]) -> None:
-        self.space = space
-
-    def log_probs(self, scenarios: Sequence[Scenario], responses: Sequence[str]) -> Floats:
-        return np.full((len(scenarios), len(responses)), -np.log(len(self.space)))
-
-    def sample(self, scenarios: Sequence[Scenario], seed: int) -> list[str]:
-        raise NotImplementedError
+def uniform(task: Task) -> Known:
+    """Gives each response of the space the same chance."""
+    return Known(lambda scenario: dict.fromkeys(task.responses, 1 / len(task.responses)))
 
 
 def unwatched(step: object) -> None:
@@ -347,8 +336,7 @@ def test_the_shipped_set_is_brought_up_to_date_without_teaching_what_is_the_same
 def test_ability_tells_demonstrators_from_a_policy_that_knows_nothing(task: str) -> None:
     """All demonstrators pursue the unintended goal here; those of corridor not always ably."""
     kind = task_named(task)
-    uniform = Uniform(kind.responses)
-    found = ability(kind, uniform, 1.0).reached
+    found = ability(kind, uniform(kind), 1.0).reached
     (unintended,) = [found[goal.name] for goal in kind.unintended_goals]
     intended = found[kind.intended_goal.name]
     assert unintended.demonstrators > (0.4 if task == "corridor" else 0.99)
@@ -364,7 +352,7 @@ def test_the_ability_of_demonstrators_is_not_known_where_the_task_has_none_to_as
     class Silent(Corridor):
         demonstrated = Task.demonstrated
 
-    found = ability(Silent(), Uniform(Corridor().responses), 0.3).reached["coin"]
+    found = ability(Silent(), uniform(Corridor()), 0.3).reached["coin"]
     assert math.isnan(found.demonstrators)
     assert 0 < found.base_policy < 1
 
