@@ -256,9 +256,9 @@ def test_every_command_of_the_readme_is_one() -> None:
             if hasattr(command, "commands"):
                 command = command.commands[words[2]]
             options = {name for one in command.params for name in one.opts}
-            passed_on = command.ignore_unknown_options  # to the settings of a run
-            asked = {word for word in words[2:] if word.startswith("--")}
-            assert passed_on or asked <= options, words
+            if command.context_settings.get("ignore_unknown_options"):  # they are a run's settings
+                options |= {f"--{name}" for name in parse_run([]).flat()}
+            assert {word for word in words[2:] if word.startswith("--")} <= options, words
         elif not any("my_pkg" in word for word in words):
             assert words[1:4] == ["launch", "-m", "rlhf_testbed.train"]
             trained.append(parse_run(words[4:]).selection.method)
