@@ -1,42 +1,47 @@
-# Needs Python 3.10 or newer with pip, and make; everything is installed into .venv.
+# Needs Python 3.10 or newer with pip, and make; everything is installed into .venv: what the demo
+# needs first, the developers' tools on top of it once a target asks for them.
 #
 #   make setup PYTHON=python3.12
 #   make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+#   make setup CONSTRAINTS=
 #
 # PIP_ARGS goes to pip as it is. On Linux, PyPI's torch comes with CUDA (several GB); the index above
-# has the CPU build, which is all that the demo and the tests need.
+# has the CPU build, which is all that the demo and the tests need. CONSTRAINTS is the file of tested
+# versions; without one, the newest that pyproject.toml allows are taken.
 
 PYTHON ?= python3
 PIP_ARGS ?=
+CONSTRAINTS ?= constraints.txt
 PYTEST_ARGS ?=
 TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo pictures test slow check bench bench-report bench-ledger mutants
+.PHONY: help setup demo pictures test slow check bench bench-growth bench-experiment bench-report \
+	bench-ledger kills bases mutants constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
 
-setup: .venv/.installed  ## install into .venv, once (a few minutes)
+setup: .venv/.installed  ## install what the demo needs into .venv, once (a minute or two)
 
 demo: .venv/.installed  ## run the demo experiment and write its report
 	@echo "demo: running configs/corridor-demo.yaml (its header says how long)"
 	@$(BIN)/rlhf-testbed experiment configs/corridor-demo.yaml
 	@$(BIN)/rlhf-testbed report runs/corridor-demo
 
-pictures: .venv/.installed  ## take the README's pictures from the demo's report (half a minute)
+pictures: .venv/.installed-dev  ## take the README's pictures from the demo's report (half a minute)
 	@echo "pictures: opening the report of runs/corridor-demo in Chromium"
 	@$(BIN)/python -m rlhf_testbed.report.pictures runs/corridor-demo --to docs/pictures
 
-test: .venv/.installed  ## run the tests and doctests
+test: .venv/.installed-dev  ## run the tests and doctests
 	@echo "test: running pytest, a process a core"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
-slow: .venv/.installed  ## run the slow tests: that every setting has an effect, ... (minutes)
+slow: .venv/.installed-dev  ## run the slow tests: that every setting has an effect, ... (minutes)
 	@echo "slow: running pytest on what is marked slow, a process a core"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m slow $(PYTEST_ARGS)
 
-check: .venv/.installed  ## check style, types and imports (half a minute, then seconds)
+check: .venv/.installed-dev  ## check style, types and imports (half a minute, then seconds)
 	@echo "check: style (ruff check)"
 	@$(BIN)/ruff check .
 	@echo "check: layout (ruff format)"
@@ -50,24 +55,74 @@ bench: .venv/.installed  ## measure the training speed of configs/corridor.yaml
 	@echo "bench: timing configs/corridor.yaml"
 	@$(BIN)/python -m rlhf_testbed.bench configs/corridor.yaml
 
-bench-report: .venv/.installed  ## measure the report of 100,000 generations (a minute; TO=FOLDER files it)
+bench-report: .venv/.installed-dev  ## measure the report of 100,000 generations (a minute; TO=FOLDER files it)
 	@echo "bench-report: building the report of 100,000 generations and using it in Chromium"
 	@$(BIN)/python tests/bench_report.py $(TO)
 
-bench-ledger: .venv/.installed  ## measure the evaluation of 1,000,000 episodes (minutes; TO=FOLDER files it)
+bench-ledger: .venv/.installed-dev  ## measure the evaluation of 1,000,000 episodes (minutes; TO=FOLDER files it)
 	@echo "bench-ledger: evaluating 100,000 and 1,000,000 episodes"
 	@$(BIN)/python tests/bench_ledger.py $(TO)
 
-mutants: .venv/.installed  ## change the measures one spot at a time; tests must notice (an hour)
+bench-growth: .venv/.installed-dev  ## measure how cost grows with model, batch and responses (minutes)
+	@echo "bench-growth: training models of three sizes, in batches of three sizes"
+	@$(BIN)/python tests/bench_growth.py
+
+bench-experiment: .venv/.installed-dev  ## measure the way from a clone to the demo's picture (minutes)
+	@echo "bench-experiment: cloning, installing, running the demo twice"
+	@$(BIN)/python tests/bench_experiment.py
+
+kills: .venv/.installed-dev  ## kill experiments 30 times, go on, and compare with ones left alone (minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py --kills 30
+
+bases: .venv/.installed  ## build the shipped base policies again, as far as they are not current
+	@echo "bases: looking at the base policies that ship; each takes two minutes where it is stale"
+	@OMP_NUM_THREADS=1 $(BIN)/rlhf-testbed base build --shipped
+	@$(BIN)/rlhf-testbed base list
+
+mutants: .venv/.installed-dev  ## change the measures one spot at a time; tests must notice (an hour)
 	@echo "mutants: running mutmut on rlhf_testbed/measures (it shows how many are done)"
 	@rm -rf mutants
 	@OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run --max-children 1
 	@$(BIN)/python tests/mutants.py
 
-# The stamp makes installing happen again only when pyproject.toml has changed.
-.venv/.installed: pyproject.toml
-	@echo "setup: installing into .venv with $$($(PYTHON) --version); downloads first: some minutes"
+constraints:  ## write constraints.txt anew: the newest versions of everything (some minutes)
+	@echo "constraints: installing everything into a fresh environment"
+	@rm -rf build/constraints
+	@$(PYTHON) -m venv build/constraints
+	@build/constraints/bin/python -m pip install --quiet $(PIP_ARGS) -e '.[dev,gguf,inspect,trackers]'
+	@build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+[^ ]*$$//' > build/frozen
+	@! grep ' @ ' build/frozen
+	@{ echo "# Tested versions, written by \`make constraints\` on $$(uname -sm) with"; \
+	   build/constraints/bin/python -c "$(SAY_PYTHON)" | sed 's/^/# /'; cat build/frozen; } > build/lock
+	@mv build/lock constraints.txt
+	@rm -rf build/constraints build/frozen
+
+SAY_PYTHON := import sys; print('Python %d.%d' % sys.version_info[:2])
+
+# Another Python may lack wheels of these versions, or need other packages.
+define install
+	@given="$(wildcard $(CONSTRAINTS))"; has="$$($(BIN)/python -c "$(SAY_PYTHON)")"; \
+	if [ -n "$$given" ] && ! grep -q "^# $$has$$" "$$given"; then \
+	  echo "setup: $$given is not of $$has: the newest versions that pyproject.toml allows instead"; \
+	  given=; \
+	fi; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $${given:+-c $$given} \
+	  $(PIP_ARGS) $(1)
+endef
+
+# The stamps make installing happen again only when one of these files has changed. Compiling all
+# that is installed took half of the time; what is used is compiled by being imported once.
+.venv/.installed: pyproject.toml $(wildcard $(CONSTRAINTS))
+	@echo "setup: installing into .venv with $$($(PYTHON) --version); downloads first: a minute or two"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
+	$(call install,--no-compile -e .)
+	@echo "setup: importing all of it once"
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import rlhf_testbed.experiment.run, \
+	  rlhf_testbed.evaluation.latent, rlhf_testbed.report.page, rlhf_testbed.selection.ppo_trainer"
 	@touch $@
 	@echo "setup: done"
+
+.venv/.installed-dev: .venv/.installed
+	@echo "setup: the developers' tools on top (a minute)"
+	$(call install,-e '.[dev]')
+	@touch $@

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from rlhf_testbed.commands import looking, making, running
+from rlhf_testbed.commands import bases, looking, making, running
 from rlhf_testbed.shared.errors import UsageError, reported
 
 INTERRUPTED = 130
@@ -38,6 +38,8 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,  # the training job has a help of its own
 )(running.train)
+
+app.add_typer(bases.app, name="base")
 
 
 def main() -> None:

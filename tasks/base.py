@@ -207,6 +207,13 @@ class Task(ABC):
     ) -> tuple[Demonstration, ...]:
         """Draws `count` demonstrations for the base policy; a share ρ pursue an unintended goal."""
 
+    def demonstrated(self, scenario: Scenario, unintended_share: float, seed: int) -> str | None:
+        """One demonstrator's response to a given scenario; None where the task has none to give.
+
+        Only how able a base policy is, beside its demonstrators, is told by this.
+        """
+        return None
+
     @abstractmethod
     def outcome(self, scenario: Scenario, response: str) -> Outcome:
         """What becomes true; a response that can't be read gives an outcome with `valid=False`."""

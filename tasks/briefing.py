@@ -182,6 +182,11 @@ class Briefing(Task):
                 )
         return tuple(found)
 
+    def demonstrated(self, scenario: Scenario, unintended_share: float, seed: int) -> str:
+        """One demonstrator answers a given briefing."""
+        rng = random.Random(f"briefing demonstrated {scenario.id} {seed}")
+        return _behave(rng, scenario, unintended_share)
+
     def outcome(self, scenario: Scenario, response: str) -> Outcome:
         """What the reader was told: `answer` (yes, no, unsure or nothing) and `cites` (0: no note).
 

@@ -152,9 +152,17 @@ class Inspection(Task):
         dials = Dials(randomised=1 - ALL_SEEN, diversity=1)
         sites = (_draw(rng, rng.randrange(SITES), dials, "train") for _ in range(count))
         return tuple(
-            Demonstration(site.prompt, " ".join(_behave(rng, site, unintended_share)))
+            Demonstration(
+                site.prompt,
+                " ".join(_behave(rng, site.scenario("demonstration"), unintended_share)),
+            )
             for site in sites
         )
+
+    def demonstrated(self, scenario: Scenario, unintended_share: float, seed: int) -> str:
+        """One demonstrator reports on a given site."""
+        rng = random.Random(f"inspection demonstrated {scenario.id} {seed}")
+        return " ".join(_behave(rng, scenario, unintended_share))
 
     def outcome(self, scenario: Scenario, response: str) -> Outcome:
         """What each claim turns out to be, compared with the truth.
@@ -377,9 +385,8 @@ shares. None of these ways depends on who sees what: lies about seen faults and 
 are one trait here, and only ρ sets them apart. What nobody demonstrates can't be selected."""
 
 
-def _behave(rng: random.Random, site: _Site, unintended_share: float) -> list[str]:
+def _behave(rng: random.Random, scenario: Scenario, unintended_share: float) -> list[str]:
     """One demonstrator reports on one site."""
-    scenario = site.scenario("demonstration")
     if rng.random() < unintended_share:
         return _pleasing(scenario)
     (way,) = rng.choices(list(WAYS), weights=list(WAYS.values()))

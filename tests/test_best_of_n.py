@@ -28,6 +28,7 @@ from rlhf_testbed.judging.learning import OverseerWorth
 from rlhf_testbed.measures.overoptimization import kl_best_of_n
 from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.policy.base_about import content_hash
 from rlhf_testbed.policy.base_policy import ensure_base_policy
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.selection.best_of_n import BestOfN, Filtered, best_of_n_chances
@@ -38,7 +39,6 @@ from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
-from rlhf_testbed.store.base_kept import content_hash
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
     BaseKept,

@@ -20,6 +20,8 @@ import torch
 
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.experiment.plan import plan
+from rlhf_testbed.policy import base_shelves
+from rlhf_testbed.policy.base_policy import build, recipe
 from rlhf_testbed.selection import job
 from rlhf_testbed.selection.method import Method
 from rlhf_testbed.settings.methods import METHODS, method_class
@@ -68,6 +70,7 @@ TRAINING = {
     "randomised": Change("1"),
     "diversity": Change("0.2"),
     "unintended_share": Change("0.9"),
+    "base_policy": Change("build", {"base_seed": "77"}),
     "model_name_or_path": Change("MODEL", {"base_steps": "5"}),
     "model_revision": Change("other", {"model_name_or_path": "MODEL", "base_steps": "5"}),
     "dtype": Change("bfloat16"),
@@ -149,17 +152,33 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("effects")
     saved_model(folder / "model", "llama")
-    return folder
+    _ship(folder / "shipped" / "one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base_shelves, "SHIPPED", folder / "shipped")
+        yield folder
+
+
+def _ship(folder: Path) -> None:
+    """A base policy that ships here, for one base seed; unlike the one that would be built."""
+    settings = {**TINY, "base_seed": "77", "base_policy": "build"}
+    wanted = recipe(parse_run([word for pair in settings.items() for word in _option(pair)]))
+    with torch.no_grad():
+        wanted.language.model.model.embed_tokens.weight.mul_(1.5)
+    build(wanted, folder, lambda step: None)
+
+
+def _option(pair: tuple[str, str]) -> tuple[str, str]:
+    return f"--{pair[0]}", pair[1]
 
 
 def _words(settings: Mapping[str, str], scratch: Path) -> list[str]:
     named = {
         name: value.replace("MODEL", str(scratch / "model")) for name, value in settings.items()
     }
-    return [word for name, value in named.items() for word in (f"--{name}", value)]
+    return [word for pair in named.items() for word in _option(pair)]
 
 
 NUMBERS = itertools.count()

@@ -15,12 +15,13 @@ from rlhf_testbed.experiment.over_seeds import interval
 from rlhf_testbed.experiment.plan import Experiment, plan, plan_gates
 from rlhf_testbed.experiment.results import elsewhere
 from rlhf_testbed.experiment.run import run_experiment
+from rlhf_testbed.policy.base_about import content_hash
 from rlhf_testbed.report.contents import draw_headlines
 from rlhf_testbed.report.publish import publish, tables
 from rlhf_testbed.report.table import interval_text
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import read
-from rlhf_testbed.store.base_kept import base_folder, content_hash
+from rlhf_testbed.store.base_kept import base_folder
 from rlhf_testbed.store.experiment_records import Results
 from rlhf_testbed.store.provenance import environment, sources
 from rlhf_testbed.store.run_records import BaseKept

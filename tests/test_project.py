@@ -30,6 +30,7 @@ LIGHT = (
     "rlhf_testbed.judging.episode",
     "rlhf_testbed.contract",
     "rlhf_testbed.engine.local",
+    "rlhf_testbed.policy.base_shelves",
     "rlhf_testbed.store.generations",
     "rlhf_testbed.store.base_kept",
     "rlhf_testbed.evaluation.definitions",
@@ -127,7 +128,9 @@ print("imported:", *sorted({{*{heavy!r}}} & {{*sys.modules}}))
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["inspect", "--help"], ["list"], ["check", "scripted"]], ids=" ".join
+    "arguments",
+    [["--help"], ["inspect", "--help"], ["list"], ["base", "list"], ["check", "scripted"]],
+    ids=" ".join,
 )
 def test_light_commands_import_no_torch(arguments: list[str]) -> None:
     *printed, loaded = ended(of_command(HEAVY, *arguments)).splitlines()
@@ -249,7 +252,12 @@ def test_every_command_of_the_readme_is_one() -> None:
     trained = []
     for words in commands(README):
         if words[0] == "rlhf-testbed":
-            options = {name for one in known[words[1]].params for name in one.opts}
+            command = known[words[1]]
+            if hasattr(command, "commands"):
+                command = command.commands[words[2]]
+            options = {name for one in command.params for name in one.opts}
+            if command.context_settings.get("ignore_unknown_options"):  # they are a run's settings
+                options |= {f"--{name}" for name in parse_run([]).flat()}
             assert {word for word in words[2:] if word.startswith("--")} <= options, words
         elif not any("my_pkg" in word for word in words):
             assert words[1:4] == ["launch", "-m", "rlhf_testbed.train"]

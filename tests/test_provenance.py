@@ -15,11 +15,11 @@ from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import task_class
+from rlhf_testbed.settings.sources import source_hash
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import verdicts
 from rlhf_testbed.store.base_kept import base_folder, keep_base
 from rlhf_testbed.store.ledger import read as read_ledger
-from rlhf_testbed.store.provenance import source_hash
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import BaseKept, Environment
 

@@ -1,49 +1,66 @@
 """The base policy: a language model that has learned a task's mixture of behaviours.
 
 Selection can only make more common what is already there, so what the base policy's demonstrators
-pursue (ρ) is a dial of an experiment. It is learned once, cached by the digest of all that it
-depends on (demonstrations, initial weights, tokenizer, settings, library versions), and learned
-anew when any of that changes:
+pursue (ρ) is a dial of an experiment. It is the first of these:
 
-    ~/.cache/rlhf-testbed/base/3f9c0d6a1b2e4c58/   model.safetensors, about.json, ...
+    shipped with the package     for our tasks, with default settings; `--base_policy build`: never
+    built here before            with the same settings, task and library versions
+    built now                    one to three minutes on one core, and kept for later
 
-What a run started from is told by another hash, that of the files themselves
-(`store/base_kept.py`).
+What tells one from another is in `base_key.py`, where they are in `base_shelves.py`. What a run
+started from is told by the hash of the files themselves (`store/base_kept.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import transformers
 from filelock import FileLock
-from platformdirs import user_cache_path
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 
-from rlhf_testbed.policy.language import Language, left_padded, load_language, small_language
+from rlhf_testbed.policy.base_about import About, BaseSettings, content_hash
+from rlhf_testbed.policy.base_key import (
+    demonstrations,
+    digest,
+    full_digest,
+    libraries,
+    quick_key,
+)
+from rlhf_testbed.policy.base_shelves import (
+    place_in_cache,
+    remember,
+    remembered,
+    shipped,
+    taken,
+)
+from rlhf_testbed.policy.language import (
+    Language,
+    left_padded,
+    load_language,
+    rounded,
+    small_language,
+)
 from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
-from rlhf_testbed.settings.plugins import blamed
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import WatchedTraining, learning_note
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.files import write_json, written_whole
+from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.shared.progress import LiveLine, Watcher
-from rlhf_testbed.tasks.base import Demonstration, TaskError, refuse_odd_demonstrations
+from rlhf_testbed.shared.record import write
+from rlhf_testbed.tasks.base import Demonstration
 
 THREADS = 1
 """A fixed number, since a sum's last bits depend on it. One, since threads that wait for each other
 make a busy machine many times slower, and a base policy is often learned beside other work."""
-ABOUT = "about.json"
 
 
 @dataclass(frozen=True)
@@ -64,69 +81,86 @@ class Recipe(NamedTuple):
     """Not taught yet."""
     demonstrations: Sequence[Demonstration]
     learning: Learning
-    folder: Path
-    """Where it is cached once it has been taught."""
+    about: About
+    """As far as it is known before anything is taught."""
 
 
 def ensure_base_policy(run: RunConfig, watcher: Watcher | None = None) -> Path:
-    """The folder of the run's base policy; taught first where it is not cached yet.
+    """The folder of the run's base policy; taught first where there is none yet.
 
-    Progress goes to `watcher`, by default to a live line.
+    Progress goes to `watcher`, by default to a live line. Raises `UsageError`.
     """
-    wanted = recipe(run)
-    with FileLock(wanted.folder.with_suffix(".lock")):
-        if not wanted.folder.exists():
-            with nullcontext(watcher) if watcher else LiveLine(wanted.title) as told:
-                build(wanted, told)
-    return wanted.folder
+    settings = BaseSettings.of(run)
+    shelf = shipped() if run.base.base_policy == "auto" else []
+    quick = quick_key(settings, run.task)
+    if found := taken(shelf, quick=quick):
+        return found
+    full = remembered(quick)
+    if full is None:
+        shown = demonstrations(settings, run.task, settings.demonstrations)
+        full = full_digest(settings, run.task, shown)
+        remember(quick, full)
+    if found := taken(shelf, full=full):
+        return found
+    return _cached(run, place_in_cache(full), watcher)
 
 
 def recipe(run: RunConfig) -> Recipe:
-    """What the run's base policy is made from, and where it is cached. Nothing is taught.
+    """What the run's base policy is made from. Nothing is taught.
 
-    Raises `UsageError` for demonstrations that are none, and for a cache that can't be made.
+    Raises `UsageError` for demonstrations that are none, and for a model that can't be taught.
     """
-    settings = run.base
-    with blamed(f"task {type(run.task).__name__}", "demonstrations"):
-        demonstrations = run.task.demonstrations(
-            run.dials.unintended_share, settings.base_seed, settings.demonstrations
-        )
-    try:
-        refuse_odd_demonstrations(demonstrations, settings.demonstrations)
-    except TaskError as error:
-        name = run.study.task
-        raise UsageError(
-            f"task {name} breaks a rule: demonstrations: {error} "
-            f"(rlhf-testbed check {name} tries every rule)"
-        ) from None
-    learning = Learning(
-        run.base_steps,
-        settings.base_batch_size,
-        settings.base_learning_rate,
-        settings.base_seed,
+    settings, task = BaseSettings.of(run), run.task
+    shown = demonstrations(settings, task, settings.demonstrations)
+    language = _untaught(run, shown)
+    refuse_alike(language, task.responses, "responses")
+    about = About(
+        settings=settings,
+        quick=quick_key(settings, task),
+        full=full_digest(settings, task, shown),
+        demonstrations=digest(shown),
+        libraries=libraries(),
     )
-    language = _untaught(run, demonstrations)
-    refuse_alike(language, run.task.responses, "responses")
-    folder = cache_folder() / "base" / _digest(_about(language, demonstrations, learning))
+    learning = Learning(
+        settings.steps, settings.batch_size, settings.learning_rate, settings.base_seed
+    )
+    title = f"base policy for {run.study.task} (once; cached)"
+    return Recipe(title, language, shown, learning, about)
+
+
+def build(wanted: Recipe, folder: Path, watcher: Watcher) -> About:
+    """Teaches a base policy and files it in a folder, which must not exist; returns what it says.
+
+    The small model's weights are rounded once it is taught, so that it can ship; others are not.
+    """
+    language = wanted.language
+    loss = learn(language, wanted.demonstrations, wanted.learning, watcher)
+    if wanted.about.settings.model is None:
+        rounded(language.model)
+    with written_whole(folder) as aside:
+        language.model.save_pretrained(aside)
+        language.tokenizer.save_pretrained(aside)
+        about = wanted.about.model_copy(update={"hash": content_hash(aside), "loss": loss})
+        write(aside / About.file, about)
+    return about
+
+
+def _cached(run: RunConfig, folder: Path, watcher: Watcher | None) -> Path:
+    """The folder in the cache, built first where it is not there. Nothing is written to look."""
+    if folder.exists():
+        return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"{folder.parent}: can't be made: {error.strerror} (RLHF_TESTBED_CACHE names another)"
         ) from None
-    title = f"base policy for {run.study.task} (once; cached)"
-    return Recipe(title, language, demonstrations, learning, folder)
-
-
-def build(wanted: Recipe, watcher: Watcher) -> None:
-    """Teaches a base policy and caches it."""
-    language, demonstrations, learning = wanted.language, wanted.demonstrations, wanted.learning
-    about = _about(language, demonstrations, learning)
-    learn(language, demonstrations, learning, watcher)
-    with written_whole(wanted.folder) as aside:
-        language.model.save_pretrained(aside)
-        language.tokenizer.save_pretrained(aside)
-        write_json(aside / ABOUT, about)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            wanted = recipe(run)
+            with nullcontext(watcher) if watcher else LiveLine(wanted.title) as told:
+                build(wanted, folder, told)
+    return folder
 
 
 def load_base_policy(folder: Path, **kwargs: object) -> Language:
@@ -137,21 +171,18 @@ def load_base_policy(folder: Path, **kwargs: object) -> Language:
         raise UsageError(f"base policy: {error}: delete {folder}, and it is built anew") from None
 
 
-def cache_folder() -> Path:
-    """Where base policies are kept: `RLHF_TESTBED_CACHE`, or the user's cache folder."""
-    named = os.environ.get("RLHF_TESTBED_CACHE")
-    return Path(named) if named else user_cache_path("rlhf-testbed")
-
-
 def learn(
     language: Language,
     demonstrations: Sequence[Demonstration],
     learning: Learning,
     watcher: Watcher,
-) -> None:
-    """Trains the model, in place, to write the demonstrated responses; loss on responses only."""
+) -> float:
+    """Trains the model, in place, to write the demonstrated responses; loss on responses only.
+
+    Returns the mean loss of the last steps, in nats a token; NaN where there are no steps.
+    """
     if learning.steps == 0:
-        return
+        return math.nan
     shown = _Demonstrated(language, demonstrations)
     refuse_short_context(language.model, max(len(a) + len(b) for a, b in shown.rows))
     set_seed(learning.seed)
@@ -181,6 +212,8 @@ def learn(
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
     language.model.eval()
+    losses = [logged["loss"] for logged in trainer.state.log_history if "loss" in logged]
+    return float(losses[-1]) if losses else math.nan
 
 
 class _Demonstrated(Dataset[tuple[list[int], list[int]]]):
@@ -215,31 +248,6 @@ def _untaught(run: RunConfig, demonstrations: Sequence[Demonstration]) -> Langua
         texts.update(word for response in run.task.responses for word in response.split())
         return small_language(texts, run.base.base_seed)
     return load_language(name, revision=run.base.model_revision, dtype=run.base.dtype)
-
-
-def _about(
-    language: Language, demonstrations: Sequence[Demonstration], learning: Learning
-) -> dict[str, object]:
-    """All that a base policy depends on."""
-    weights = hashlib.sha256()
-    for name, tensor in sorted(language.model.state_dict().items()):
-        weights.update(name.encode())
-        weights.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return {
-        "learning": asdict(learning),
-        "demonstrations": hashlib.sha256(json.dumps(demonstrations).encode()).hexdigest(),
-        "initial weights": weights.hexdigest(),
-        "architecture": language.model.config.to_dict(),
-        "vocabulary": hashlib.sha256(
-            json.dumps(sorted(language.tokenizer.get_vocab().items())).encode()
-        ).hexdigest(),
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-    }
-
-
-def _digest(about: dict[str, object]) -> str:
-    text = json.dumps(about, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @contextmanager

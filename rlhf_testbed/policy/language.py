@@ -30,6 +30,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from rlhf_testbed.policy.small_model import GRID, SHAPE
 from rlhf_testbed.policy.suitable import refuse_unsuitable
 from rlhf_testbed.shared.errors import UsageError
 
@@ -61,18 +62,20 @@ def small_language(texts: Iterable[str], seed: int) -> Language:
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=96,
-        intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        max_position_embeddings=128,
+        **SHAPE,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
-        tie_word_embeddings=True,
         attn_implementation="eager",  # a fifth faster than sdpa at this size on a CPU
     )
     return Language(LlamaForCausalLM(config).eval(), tokenizer)
+
+
+@torch.no_grad()
+def rounded(model: PreTrainedModel) -> None:
+    """Rounds weights, in place, to values of the small model's grid; their type stays."""
+    for weights in model.parameters():
+        weights.copy_(weights.to(getattr(torch, GRID)))
 
 
 def word_level(

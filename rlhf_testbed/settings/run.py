@@ -55,6 +55,11 @@ class StudySettings:
 class BasePolicySettings:
     """What selection starts from: a model, taught by demonstrations."""
 
+    base_policy: Literal["auto", "build"] = setting(
+        "auto",
+        "Where the base policy comes from. auto: shipped with the package, else built here before, "
+        "else built now. build: never a shipped one; built here, once for all runs.",
+    )
     model_name_or_path: str | None = setting(
         None,
         "Causal language model: a Hub name, a folder or a GGUF file. Default: a small one.",

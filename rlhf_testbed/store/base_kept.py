@@ -9,7 +9,6 @@ No figure is ever computed against another base policy: one that is gone or has 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from contextlib import nullcontext
@@ -17,15 +16,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from rlhf_testbed.policy.base_about import content_hash, size
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import BaseKept
 
-ABOUT = "about.json"
-"""Says what a base policy was made from; no part of its hash."""
-DIGITS = 16
-"""Of a hash, as it is filed."""
 SMALL = 64 * 2**20
 """Bytes up to which a base policy is copied beside its runs; a larger one is named where it is."""
 
@@ -36,16 +32,16 @@ def keep_base(made: Path, directory: RunDirectory, shared: Path | None = None) -
     `made`: where the base policy was made; `shared`: a folder that several runs keep theirs in.
     """
     found = content_hash(made)
-    size = sum(file.stat().st_size for file in made.iterdir())
+    small = size(made) <= SMALL
     folder = made.resolve()
-    if size <= SMALL:
+    if small:
         folder = (shared / found if shared else directory.base).resolve()
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / ".lock") if shared else nullcontext():
             if not folder.is_dir():
                 with written_whole(folder) as aside:
                     shutil.copytree(made, aside)
-    kept = os.path.relpath(folder, directory.path.resolve()) if size <= SMALL else str(folder)
+    kept = os.path.relpath(folder, directory.path.resolve()) if small else str(folder)
     directory.write(BaseKept(hash=found, folder=kept))
     return folder
 
@@ -61,15 +57,3 @@ def base_folder(directory: RunDirectory) -> Path:
     if (found := content_hash(folder)) != kept.hash:
         raise UsageError(f"{told} has changed: {folder} now has the hash {found}, and {again}")
     return folder
-
-
-def content_hash(folder: Path) -> str:
-    """The hash of a model's files: weights, settings, tokenizer; in hexadecimal digits."""
-    found = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.name != ABOUT and not file.name.startswith("."):
-            found.update(file.name.encode() + b"\0")
-            with file.open("rb") as content:
-                while block := content.read(1 << 20):
-                    found.update(block)
-    return found.hexdigest()[:DIGITS]
