@@ -19,7 +19,7 @@ from rlhf_testbed.store.run_directory import RunDirectory
 
 
 def _trained_weights(arguments: list[str], folder: Path, *, stock: bool) -> dict[str, torch.Tensor]:
-    run = parse_run([*SMALL, "--output_dir", str(folder), *arguments])
+    run = parse_run([*SMALL, "--output_dir", str(folder), "--exact", "true", *arguments])
     start = starting_from(run, ensure_base_policy(run))
     if stock:
         trainer = stock_trainer(start)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -18,7 +19,7 @@ from accelerate import PartialState
 from rlhf_testbed.contract.readiness import refuse_unfit
 from rlhf_testbed.judging.overseers import training_overseer
 from rlhf_testbed.selection.loop import select_all
-from rlhf_testbed.selection.method import Start
+from rlhf_testbed.selection.method import Method, Start
 from rlhf_testbed.selection.preparation import prepared, training_scenarios
 from rlhf_testbed.selection.resuming import reopened
 from rlhf_testbed.selection.states import NOT_BEGUN, States
@@ -60,21 +61,28 @@ def train(
     with faults_told(f"{directory.path}: training stopped", run.task):
         seconds = select_all(method, start.overseer, directory, watcher, states, begun)
     if state.is_main_process:
-        method.save(directory)
-        ledger.compact(directory.ledger)
-        episodes = method.updates * method.episodes_per_update
-        write_card(run, directory, method.updates, episodes)
-        directory.write(
-            Finished(
-                method=run.selection.method,
-                updates=method.updates,
-                episodes=episodes,
-                seconds=round(seconds, 1),
-            )
-        )
+        _finish(run, directory, method, seconds)
         if run.method.fixed_length():
             states.clear()
     return directory
+
+
+def _finish(
+    run: RunConfig, directory: RunDirectory, method: Method[Any, Any], seconds: float
+) -> None:
+    """Files what a training leaves, last of all that it has finished."""
+    method.save(directory)
+    ledger.compact(directory.ledger)
+    episodes = method.updates * method.episodes_per_update
+    write_card(run, directory, method.updates, episodes)
+    directory.write(
+        Finished(
+            method=run.selection.method,
+            updates=method.updates,
+            episodes=episodes,
+            seconds=round(seconds, 1),
+        )
+    )
 
 
 def starting_from(run: RunConfig, base: Path) -> Start:
@@ -91,8 +99,15 @@ def main() -> None:
         run = reopened(asked) if asked else parse_run(sys.argv[1:], prog=program)
         title = f"{run.study.arm or run.study.task}, seed {run.seed}"
         speaks = PartialState(cpu=run.selection.use_cpu).is_main_process
-        with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
-            directory = train(run, watcher, resume=asked is not None)
+        directory = RunDirectory(run.output_dir)
+        try:
+            with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
+                train(run, watcher, resume=asked is not None)
+        except KeyboardInterrupt:
+            if speaks and directory.begun:
+                again = f"rlhf-testbed train --resume {directory.quoted}"
+                print(f"\n{again} goes on with it.", file=sys.stderr)
+            raise
         if speaks:
             print(
                 f"{directory.path}: done. Next: {directory.evaluating} "
