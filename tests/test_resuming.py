@@ -14,6 +14,8 @@ import pytest
 from conftest import SMALL
 from rlhf_testbed.selection import states
 from rlhf_testbed.selection.job import train
+from rlhf_testbed.selection.method import Method
+from rlhf_testbed.selection.ppo import PPO
 from rlhf_testbed.selection.resuming import reopened
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.resuming import Resuming, parse_resuming
@@ -118,6 +120,16 @@ def test_a_run_that_was_stopped_before_its_first_state_begins_again(
     tmp_path: Path, whole: dict[str, str]
 ) -> None:
     run = _train(tmp_path / "run", stop=1)
+    assert not (run.path / "state").exists()
+    assert _content(_train(run.path, resume=True)) == whole
+
+
+def test_a_method_that_keeps_no_state_begins_again(
+    tmp_path: Path, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of the user's own does that says nothing of it."""
+    monkeypatch.setattr(PPO, "state", Method.state)
+    run = _train(tmp_path / "run", stop=7)
     assert not (run.path / "state").exists()
     assert _content(_train(run.path, resume=True)) == whole
 

@@ -22,7 +22,7 @@ import numpy as np
 from rlhf_testbed.judging.episode import judge_all
 from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.policy.policy import Policy
-from rlhf_testbed.selection.method import Completions, Fitness, Method, Start
+from rlhf_testbed.selection.method import Completions, Fitness, Method, Start, State
 from rlhf_testbed.settings.fields import COUNT, MethodSettings, Where, setting
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.errors import UsageError
@@ -101,6 +101,10 @@ class BestOfN(Method[Completions, Fitness]):
     def select(self, completions: Completions, fitness: Fitness) -> Mapping[str, float]:
         """Nothing changes; the next completions come from the same base policy."""
         return {}
+
+    def state(self) -> State:
+        """Nothing changes: the seed of an update comes from its number."""
+        return State({}, {})
 
     def save(self, directory: RunDirectory) -> None:
         """Nothing: the run names its base policy, and its settings say n."""

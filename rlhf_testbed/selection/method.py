@@ -131,9 +131,10 @@ class Method(ABC, Generic[Sampled, Judged]):
         """Files the policy as it is now, as a checkpoint."""
         raise NotImplementedError(f"{type(self).__name__} has no checkpoints")
 
-    def state(self) -> State:
-        """All that changes from update to update, in this process; nothing by default."""
-        return State({}, {})
+    def state(self) -> State | None:
+        """All that changes from update to update, in this process. None, unless a method says
+        otherwise: a run of it that was stopped begins again."""
+        return None
 
     def go_on(self, state: State) -> None:
         """Brings a method that was just made to a state, of the same settings."""

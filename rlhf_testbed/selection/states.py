@@ -62,6 +62,8 @@ class States:
         every = self.run.selection.save_steps
         if every and (update % every == 0 or update == method.updates):
             state = method.state()
+            if state is None:
+                return
             own = OneProcess(generators=generators(), position=dict(state.position))
             processes = gather_object([own])
             if method.is_main:
