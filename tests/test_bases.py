@@ -6,6 +6,7 @@ import math
 import shutil
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -408,7 +409,6 @@ def test_bad_input_is_one_line(words: list[str], says: str) -> None:
 
 
 def test_a_wheel_holds_them() -> None:
-    tomllib = pytest.importorskip("tomllib")
     told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = told["tool"]["setuptools"]["package-data"]["rlhf_testbed"]
     files = [file.relative_to(SHIPPED.parents[1]) for file in SHIPPED.rglob("*") if file.is_file()]
