@@ -1,4 +1,4 @@
-# Needs Python 3.10 or newer with pip, and make; everything is installed into .venv: what the demo
+# Needs Python 3.11 or newer with pip, and make; everything is installed into .venv: what the demo
 # needs first, the developers' tools on top of it once a target asks for them.
 #
 #   make setup PYTHON=python3.12

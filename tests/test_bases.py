@@ -6,6 +6,7 @@ import math
 import shutil
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -100,11 +101,11 @@ def shelf(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelve
 def test_the_whole_set_is_there_and_nothing_else() -> None:
     named = {job.arguments[1].name for job in shipped_jobs()}
     assert set(IDS) == named
-    assert len(named) == sum(len(s) for of in SHIPPED_SET.values() for s in of.seeds.values())
+    assert len(named) == sum(len(s) for shares in SHIPPED_SET.values() for s in shares.values())
     arms = {
         task: {arm.dials.unintended_share for arm in task_named(task).arms} for task in SHIPPED_SET
     }
-    assert {task: set(of.seeds) for task, of in SHIPPED_SET.items()} == arms
+    assert {task: set(shares) for task, shares in SHIPPED_SET.items()} == arms
 
 
 @pytest.mark.parametrize("one", SHELF, ids=IDS)
@@ -408,7 +409,6 @@ def test_bad_input_is_one_line(words: list[str], says: str) -> None:
 
 
 def test_a_wheel_holds_them() -> None:
-    tomllib = pytest.importorskip("tomllib")
     told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = told["tool"]["setuptools"]["package-data"]["rlhf_testbed"]
     files = [file.relative_to(SHIPPED.parents[1]) for file in SHIPPED.rglob("*") if file.is_file()]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from rlhf_testbed.engine.job import Job
 from rlhf_testbed.evaluation.ability import ability
@@ -30,26 +29,21 @@ from rlhf_testbed.shared.record import read, write
 PRELOADED = ["rlhf_testbed.experiment.bases"]
 
 
-class _Set(NamedTuple):
-    """The shipped base policies of one task: base seeds by ρ."""
-
-    seeds: Mapping[float, Sequence[int]]
-
-
-SHIPPED_SET: Mapping[str, _Set] = {
-    "corridor": _Set({0.3: range(5)}),
-    "inspection": _Set({0.35: range(5), 0.0: [0]}),
-    "briefing": _Set({0.35: range(5), 0.0: [0]}),
+SHIPPED_SET: Mapping[str, Mapping[float, Sequence[int]]] = {
+    "corridor": {0.3: range(5)},
+    "inspection": {0.35: range(5), 0.0: [0]},
+    "briefing": {0.35: range(5), 0.0: [0]},
 }
-"""Five for the ρ of each task's arms, and one for the arms without unintended demonstrators."""
+"""Base seeds by task and ρ: five for the ρ of most arms, one for arms without unintended
+demonstrators."""
 
 
 def shipped_jobs(folder: Path = SHIPPED) -> list[Job]:
     """A job for each base policy of the shipped set, into its folder."""
     return [
         build_job(["--task", task, *_words(share, seed)], folder / f"{task}-{share:g}-seed-{seed}")
-        for task, of in SHIPPED_SET.items()
-        for share, seeds in of.seeds.items()
+        for task, shares in SHIPPED_SET.items()
+        for share, seeds in shares.items()
         for seed in seeds
     ]
 

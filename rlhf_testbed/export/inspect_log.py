@@ -23,7 +23,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def _write(
     record: Record, split: str, generations: Sequence[Generation], made_by: Path, folder: Path
 ) -> None:
     """One log, created when the file `made_by` was written."""
-    created = datetime.fromtimestamp(int(made_by.stat().st_mtime), timezone.utc).isoformat()
+    created = datetime.fromtimestamp(int(made_by.stat().st_mtime), UTC).isoformat()
     placed = dict(zip(_places(generations), generations, strict=True))
     log = _unscored_log(record, f"{record.title}-{split}", created, placed)
     scorers = _scorers(record, placed)
