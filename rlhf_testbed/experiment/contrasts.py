@@ -152,13 +152,12 @@ def _needed(found: Components, by_unit: Floats, bound: float, *, several: bool) 
     told apart, and so many base policies with one seed each are told."""
     if several and math.isnan(found.within) and np.isfinite(by_unit).all():
         found = Components(float(np.var(by_unit, ddof=1)), 0.0)
-        designs = (to_show_a_move(found, bound)[:1], to_show_equivalence(found, bound)[:1])
+        moves, alike = to_show_a_move(found, bound)[:1], to_show_equivalence(found, bound)[:1]
     else:
-        designs = (to_show_a_move(found, bound), to_show_equivalence(found, bound))
+        moves, alike = to_show_a_move(found, bound), to_show_equivalence(found, bound)
     return [
-        Needed(claim=claim, base_policies=one.base_policies, seeds=one.seeds)
-        for claim, these in zip(("moved", "equivalent"), designs, strict=True)
-        for one in these
+        *(Needed(claim="moved", **one._asdict()) for one in moves),
+        *(Needed(claim="equivalent", **one._asdict()) for one in alike),
     ]
 
 

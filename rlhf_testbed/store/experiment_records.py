@@ -18,7 +18,6 @@ from rlhf_testbed.shared.record import Figure, Interval, Record
 from rlhf_testbed.store.run_records import Environment, Form, Measures
 from rlhf_testbed.tasks.base import Dials
 
-
 Population: TypeAlias = Literal["training seeds of one base policy", "base policies"]
 """What an interval generalises to: its population of inference."""
 SEEDS: Population = "training seeds of one base policy"
