@@ -11,7 +11,7 @@ How often it holds a planted rate, against four others: docs/results/intervals.
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ def interval_of_share(values: FloatsLike, level: float = 0.95) -> Interval:
     if x.size < 2:
         return Interval(mean(x), math.nan, math.nan)
     x = np.clip(x, 0.0, 1.0)
-    profile = _profile(x)
+    profile = (log_likelihood(x) + _grid().weight).max(axis=1)
     t = float(scipy.stats.t.ppf((1 + level) / 2, x.size - 1))
     cut = x.size / 2 * math.log1p(t**2 / (x.size - 1))
     low, high = _ends(profile - profile.max() + cut)
@@ -86,14 +86,22 @@ def is_share(values: FloatsLike) -> bool:
     return bool(((x >= -ROUNDED) & (x <= 1 + ROUNDED)).all())
 
 
-def _profile(x: Floats) -> Floats:
-    """Log-likelihood [places] of each mean, at its best spread."""
+def log_likelihood(x: Floats) -> Floats:
+    """Log-likelihood [places, spreads] of each mean and spread, of shares [units]."""
+    found: Floats = np.sum([_of_count(RESOLUTION * float(share)) for share in x], axis=0)
+    return found
+
+
+@lru_cache(maxsize=512)  # many runs have the same share, 0 and 1 above all
+def _of_count(count: float) -> Floats:
     grid = _grid()
-    counts = RESOLUTION * x
-    total = np.zeros_like(grid.a)
-    for count in counts:
-        total += betaln(count + grid.a, RESOLUTION - count + grid.b) - grid.scale
-    found: Floats = (total + grid.weight).max(axis=1)
+    found: Floats = betaln(count + grid.a, RESOLUTION - count + grid.b) - grid.scale
+    return found
+
+
+def places() -> Floats:
+    """The means [places] at which the likelihood is computed."""
+    found: Floats = np.sin(_grid().angle) ** 2
     return found
 
 
