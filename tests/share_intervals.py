@@ -1,4 +1,4 @@
-"""Six ways to an interval of a share, for `coverage_tables.py`: five that were tried, and the taken.
+"""Six ways to an interval of a share, for `coverage_tables.py`: five that were tried, one taken.
 
 METHODS["Student, clipped"](sets)    lower and upper ends [data sets] of sets [data sets, units]
 """

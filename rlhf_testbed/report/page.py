@@ -31,6 +31,7 @@ from rlhf_testbed.report.contrast_tables import left_out_told, variance, why_dec
 from rlhf_testbed.report.figures import Figure
 from rlhf_testbed.report.gathered import Gathered, gather
 from rlhf_testbed.report.sentences import (
+    alike,
     bounded,
     commit_told,
     n_told,
@@ -176,6 +177,7 @@ def _environment() -> Environment:
     found.filters |= {"left_out": left_out_told, "variance": variance}
     found.tests["bounded"] = bounded
     found.tests["ranged"] = ranged
+    found.tests["alike"] = alike
     return found
 
 

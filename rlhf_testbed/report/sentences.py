@@ -43,6 +43,8 @@ def told_figure(interval: Interval | None) -> str:
     if interval is None or math.isnan(interval.mean):
         return "-"
     n, mean = n_told(interval.base_policies, interval.runs), short(interval.mean)
+    if alike(interval):
+        return f"{mean} (all alike{f', {n}' if n else ''})"
     if bounded(interval):
         return f"{mean} [{short(interval.low)}, {short(interval.high)}]{f' ({n})' if n else ''}"
     if ranged(interval):
@@ -68,6 +70,11 @@ def n_told(base_policies: int, runs: int) -> str:
 def bounded(interval: Interval) -> bool:
     """Whether there is an interval around the mean: one seed has none, and two have a range."""
     return not (math.isnan(interval.low) or math.isnan(interval.high))
+
+
+def alike(interval: Interval) -> bool:
+    """Whether all units agree to the last digit, so that an interval has no width."""
+    return bounded(interval) and interval.low == interval.high
 
 
 def ranged(interval: Interval) -> bool:

@@ -28,6 +28,7 @@ from rlhf_testbed.report.contrast_tables import (
     print_passing,
 )
 from rlhf_testbed.report.sentences import (
+    alike,
     bars_told,
     bounded,
     n_told,
@@ -243,6 +244,8 @@ def interval_text(interval: Interval | None) -> str:
         return "-"
     low, high = interval.low, interval.high
     ends = f"\\[{short(low)},{short(high)}]" if bounded(interval) else "(one seed)"
+    if alike(interval):
+        ends = "(all alike)"
     if ranged(interval):
         ends = f"{short(interval.least)}..{short(interval.most)}"
     return f"{short(interval.mean)}\n{ends}"
