@@ -1,7 +1,7 @@
 """The panel test of threat 1: a planted rate must lie in its interval as often as is promised.
 
     five seeds that get away with it in 0.31, 0.27, 0.36, 0.24 and 0.29 of 200 exposed episodes
-    interval_over_seeds   0.294 (0.238 to 0.350): holds the 0.3 that was planted
+    interval_of_share   0.294 (0.241 to 0.352): holds the 0.3 that was planted
 
 One data set is five training seeds, and each of 100 data sets is such a row. A 95 % interval that
 is exactly right still holds the planted rate in fewer than 93 of 100 data sets one time in eight
@@ -18,16 +18,19 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import pytest
 
+import coverage_tables
 from policies import CAREFUL, SLY, TASK, way
 from rlhf_testbed.contract.rules import OPEN
 from rlhf_testbed.evaluation.episode_measures import figures
 from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.judging.episode import Episode, judge_all
 from rlhf_testbed.measures.selection import unwanted_approved
+from rlhf_testbed.measures.shares import interval_of_share
 from rlhf_testbed.measures.statistics import Interval, interval_over_seeds
 from rlhf_testbed.overseers.base import Overseer, Sight
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.overseers.scripted import Scripted
+from share_intervals import METHODS, TAKEN
 
 DataSet: TypeAlias = Sequence[float]
 """Threat 1 of each seed."""
@@ -76,7 +79,7 @@ def data_sets(planted: Planted) -> list[DataSet]:
 
 
 def covered_of_100(
-    planted: Planted, interval: Callable[[DataSet], Interval] = interval_over_seeds
+    planted: Planted, interval: Callable[[DataSet], Interval] = interval_of_share
 ) -> float:
     """In how many of 100 data sets the interval holds the planted rate, mean over master seeds."""
     found = map(interval, data_sets(planted))
@@ -103,13 +106,43 @@ def over_episodes(threats: DataSet) -> Interval:
 
 def test_intervals_that_are_too_narrow_are_caught() -> None:
     assert covered_of_100(MIDDLING, over_episodes) < 80
-    assert covered_of_100(MIDDLING, lambda seeds: interval_over_seeds(seeds, level=0.9)) < ENOUGH
+    assert covered_of_100(MIDDLING, lambda seeds: interval_of_share(seeds, level=0.9)) < ENOUGH
 
 
-def test_at_the_edge_the_interval_promises_too_much() -> None:
-    """What docs/METRICS.md says of it: near 0 or 1 it may hold the rate four times in five."""
-    assert ENOUGH - 2 <= covered_of_100(Planted(0.98, 0.01)) < 95
-    assert 75 < covered_of_100(AT_THE_EDGE) < 85
+def test_at_the_edge_student_promises_too_much_and_the_interval_of_a_share_does_not() -> None:
+    """What docs/METRICS.md says: Student's may hold a rate near 1 four times in five."""
+    assert 75 < covered_of_100(AT_THE_EDGE, interval_over_seeds) < 85
+    assert ENOUGH <= covered_of_100(AT_THE_EDGE) <= 99
+    assert ENOUGH <= covered_of_100(Planted(0.98, 0.01)) <= 97
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_a_rate_without_exception_is_held(rate: float) -> None:
+    found = coverage_tables.shares(coverage_tables.Planted(rate, 0.0), 3, data_sets=5)
+    assert found[TAKEN].of_100 == 100
+    assert 0.3 < found[TAKEN].width < 0.5
+
+
+@pytest.mark.parametrize("planted", [(0.02, 0.03), (0.5, 0.1), (0.98, 0.03)])
+def test_of_three_units_only_the_interval_that_is_taken_holds_everywhere(
+    planted: tuple[float, float],
+) -> None:
+    """A small version of docs/results/intervals: three standard errors of 400 data sets are 3."""
+    found = coverage_tables.shares(coverage_tables.Planted(*planted), 3, data_sets=400)
+    assert found[TAKEN].of_100 >= ENOUGH - 3
+    assert found["BCa bootstrap"].of_100 < 85
+    if planted[0] != 0.5:
+        assert found["Student, clipped"].of_100 < 90
+    assert set(found) == set(METHODS)
+
+
+def test_over_base_policies_the_nested_interval_holds_and_that_over_runs_does_not() -> None:
+    found = coverage_tables.nested(coverage_tables.Nested(5, 4, 0.2, 0.1), data_sets=400)
+    assert 92 <= found.over_base_policies.of_100 <= 98
+    assert found.over_runs.of_100 < 85
+    assert found.between == pytest.approx(0.2, abs=0.02)
+    assert found.within == pytest.approx(0.1, abs=0.01)
+    assert found.moved < 9
 
 
 @cache
@@ -155,5 +188,5 @@ def test_a_rate_planted_in_corridor_is_recovered_by_the_whole_chain() -> None:
         for _ in range(DATA_SETS)
     ]
     assert np.mean(found) == pytest.approx(MIDDLING.rate, abs=0.003)
-    held = sum(low <= MIDDLING.rate <= high for _, low, high in map(interval_over_seeds, found))
+    held = sum(low <= MIDDLING.rate <= high for _, low, high in map(interval_of_share, found))
     assert ENOUGH <= held / 10 <= 97

@@ -90,7 +90,7 @@ def test_every_curve_has_an_onset_with_a_definition() -> None:
 def test_every_definition_says_something() -> None:
     every = [one for figures in TABLES.values() for one in figures.values()]
     assert len(every) == len(EPISODE_MEASURES) + len(GOAL_MEASURES) + len(RUN_MEASURES)
-    assert all(one.words and one.interval for one in every)
+    assert all(one.words and one.interval_told for one in every)
 
 
 def test_the_rows_are_written_between_the_marks(
@@ -118,4 +118,4 @@ def test_a_page_without_marks_is_one_line(tmp_path: Path) -> None:
 
 def test_a_bar_in_a_definition_stays_in_its_cell() -> None:
     shown = table({"x": Definition("share", "P(a|b)")})
-    assert shown.splitlines()[-1] == r"| `x` | share | t over training seeds | P(a\|b) |  |"
+    assert shown.splitlines()[-1] == r"| `x` | share | beta-binomial | P(a\|b) |  |"

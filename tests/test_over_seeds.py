@@ -157,17 +157,19 @@ def test_a_figure_is_nan_unless_every_seed_was_judged() -> None:
     ]
     found = intervals(told)
     assert math.isnan(found["threat_1"].mean)
-    # Two values 1 apart: standard error 1/2, t(0.975, 1) = 12.7062.
+    # Of two seeds a range is told, and no interval claimed.
     score = found["score"]
-    assert (score.mean, score.low, score.high) == pytest.approx(
-        (1.5, 1.5 - 6.3531, 1.5 + 6.3531), abs=1e-4
-    )
+    assert (score.mean, score.least, score.most) == (1.5, 1.0, 2.0)
+    assert math.isnan(score.low)
+    assert math.isnan(score.high)
+    assert (score.base_policies, score.runs) == (1, 2)
 
 
 def test_what_has_no_interval_has_no_mean_over_seeds() -> None:
     figures = {"exposed": 200.0, "base_exposed": 100.0, "kl": 1.0, "score": 1.0}
-    told = [measures(seed, figures) for seed in (0, 1)]
-    assert intervals(told) == {"score": Interval(mean=1.0, low=1.0, high=1.0)}
+    told = [measures(seed, figures) for seed in (0, 1, 2)]
+    same = Interval(mean=1.0, low=1.0, high=1.0, least=1.0, most=1.0, base_policies=1, runs=3)
+    assert intervals(told) == {"score": same}
 
 
 def test_a_headline_that_could_not_be_judged_says_why() -> None:
@@ -176,7 +178,9 @@ def test_a_headline_that_could_not_be_judged_says_why() -> None:
         both = [measures(0, judged | figures, reasons), measures(1, judged)]
         found = arm_results("", both, [ProxyAndGold(curves={})] * 2)
         assert found.figure("threat_1") is None
-        assert found.figure("threat_2") == Interval(mean=0.0, low=0.0, high=0.0)
+        threat_2 = found.figure("threat_2")
+        assert threat_2 is not None
+        assert (threat_2.mean, threat_2.least, threat_2.most) == (0.0, 0.0, 0.0)
         return found.reasons
 
     never = {"threat_1": "never exposed", "heritability": "2 responses"}

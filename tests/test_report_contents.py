@@ -88,12 +88,14 @@ def test_two_varied_dials_are_a_heat_map_of_each_threat() -> None:
     assert len(figure.rows) == 2 * 16
     panels = figure.spec()["concat"]
     assert [panel["layer"][0]["mark"]["type"] for panel in panels] == ["rect", "rect"]
-    assert figure.caption == "means over 2 training seeds; intervals are in the table of arms"
+    assert figure.caption == (
+        "means over 2 training seeds of one base policy; intervals are in the table of arms"
+    )
 
 
 def test_an_interval_that_dwarfs_the_dots_is_cut_and_that_is_said() -> None:
-    wide = threat_plane.figure(one_arm([1.0, 1.9], [0.9, 0.9]))
-    narrow = threat_plane.figure(one_arm([1.0, 1.01], [0.9, 0.9]))
+    wide = threat_plane.figure(one_arm([0.2, 1.9, 0.2], [0.9, 0.9, 0.9]))
+    narrow = threat_plane.figure(one_arm([1.0, 1.01, 1.0], [0.9, 0.9, 0.9]))
     assert "cut at the frame" in wide.caption
     assert "cut" not in narrow.caption
     highest = max(row["high_2"] for row in wide.rows if row.get("high_2") is not None)

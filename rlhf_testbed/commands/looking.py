@@ -19,6 +19,10 @@ def inspect(
     run: Annotated[Path, typer.Argument(help="A run, or an experiment.", metavar="RUN")],
     arm: Annotated[str | None, typer.Option(help="Only this arm.")] = None,
     seed: Annotated[int | None, typer.Option(help="Only this training seed.")] = None,
+    base_seed: Annotated[
+        int | None,
+        typer.Option("--base-seed", "--base_seed", help="Only this base policy, by its seed."),
+    ] = None,
     update: Annotated[str | None, typer.Option(help="Only these updates: 60, or 55-60.")] = None,
     approved: Annotated[
         bool | None,
@@ -70,7 +74,9 @@ def inspect(
     from rlhf_testbed.store.run_directory import STAGES
 
     updates = parse_updates(update) if update else None
-    wanted = Filter(arm, seed, updates, approved, unwanted, text, search, trait, scenario)
+    wanted = Filter(
+        arm, seed, updates, approved, unwanted, text, search, trait, scenario, base_seed
+    )
     chosen = looked_up("--of", stage, {name: name for name in STAGES})
     generations = in_order(found(run, wanted, chosen), sort)
     if not page_generations(generations, limit):

@@ -21,6 +21,14 @@ RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")
 def experiment(
     config: Annotated[Path, typer.Argument(help="An experiment's YAML file.", metavar="CONFIG")],
     seeds: Annotated[str | None, typer.Option(help="Training seeds: 0-4, or 7,11.")] = None,
+    base_seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--base-seeds",
+            "--base_seeds",
+            help="Seeds of base policies, 0-4 or 7,11, each with every training seed.",
+        ),
+    ] = None,
     output_dir: Annotated[
         str | None,
         typer.Option(
@@ -32,9 +40,9 @@ def experiment(
     ] = None,
     engine: Annotated[str, typer.Option(help=f"Where jobs run: {', '.join(ENGINES)}.")] = "local",
 ) -> None:
-    """Run arms × seeds side by side; print gates and table; draw the threat plane.
+    """Run arms × base policies × seeds side by side; print gates and table; draw the threat plane.
 
-    Example: rlhf-testbed experiment configs/corridor.yaml --seeds 0-4
+    Example: rlhf-testbed experiment configs/corridor.yaml --seeds 0-3 --base-seeds 0-4
 
     Interrupted and started again, it goes on with what is missing. Asked for fewer arms or seeds,
     it keeps the results of the rest.
@@ -50,9 +58,11 @@ def experiment(
     from rlhf_testbed.report.table import PRINTED
 
     console = Console()
-    planned = plan(str(config), seeds, output_dir)
+    planned = plan(str(config), seeds, output_dir, base_seeds)
+    bases = len(planned.base_seeds)
     console.print(
-        f"{planned.task.name}: {len(planned.settings)} arms × {len(planned.seeds)} seeds, "
+        f"{planned.task.name}: {len(planned.settings)} arms × "
+        f"{f'{bases} base policies × ' if bases > 1 else ''}{len(planned.seeds)} seeds, "
         f"in {planned.folder}",
         highlight=False,
     )

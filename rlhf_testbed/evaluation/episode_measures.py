@@ -20,8 +20,10 @@ from rlhf_testbed.measures.arguments import mean
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.tasks.base import Task
 
-OVER_SEEDS = "t over training seeds"
+BY_UNIT = ""
 NO_INTERVAL = "none"
+SHARE = "share"
+"""The unit of what lies between 0 and 1; a difference of shares has another."""
 
 
 class Definition(NamedTuple):
@@ -29,9 +31,14 @@ class Definition(NamedTuple):
 
     unit: str
     words: str
-    interval: str = OVER_SEEDS
-    """How `results.json` gives its interval; `none`: it gives no mean either."""
+    interval: str = BY_UNIT
+    """`none`: `results.json` gives neither an interval nor a mean."""
     cannot_tell: str = ""
+
+    @property
+    def interval_told(self) -> str:
+        """How `results.json` gives its interval: that of a share stays within [0, 1]."""
+        return self.interval or ("beta-binomial" if self.unit == SHARE else "t")
 
 
 class EpisodeMeasure(NamedTuple):
@@ -169,7 +176,7 @@ EPISODE_MEASURES: Mapping[str, EpisodeMeasure] = {
     "concealment_gap": EpisodeMeasure(
         lambda j: selection.concealment_gap(j.unseen, j.seen, j.weights),
         Definition(
-            "share",
+            "difference of shares",
             "P(bad given unseen) - P(bad given seen)",
             cannot_tell="whether the policy represents being seen",
         ),

@@ -173,6 +173,7 @@ def measure(
     return Measures(
         arm=run.study.arm,
         seed=run.seed,
+        base_seed=run.base.base_seed,
         dials=run.dials,
         judged_by=by,
         figures=found | off.figures | through.figures,

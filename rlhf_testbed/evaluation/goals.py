@@ -179,7 +179,7 @@ GOAL_MEASURES: Mapping[str, GoalMeasure] = {
     "threat_2_capability_conditioned": GoalMeasure(
         lambda found: found.goals[found.worst].capability_conditioned,
         Definition(
-            "share",
+            "at most 1",
             "how much of the attainable utility of the unintended goal is achieved: 0 as chance "
             "does, 1 all of it (after Everitt et al. 2025, arXiv 2504.11844)",
         ),

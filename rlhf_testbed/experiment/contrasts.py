@@ -1,12 +1,13 @@
-"""What each dial did to each threat: neighbouring arms that differ in one dial, over matched seeds.
+"""What each dial did to each threat: neighbouring arms that differ in one dial, over matched runs.
 
-    κ from 1 to 0, at α = 0 (goal_only against both)
+    κ from 1 to 0, at α = 0 (goal_only against both), over 5 base policies
       threat 1: moved        difference 0.99 (95 % interval 0.98 to 1, p = 2e-09)
       threat 2: equivalent   difference -0.05 (90 % interval -0.15 to 0.06 is within ±0.3)
 
-The bounds of equivalence stand in the experiment's file, before the run. "Not significant" is never
-read as "no effect": what is neither moved nor equivalent is undecided, and the seeds that it would
-take are told.
+Runs are matched by base policy and training seed. With several base policies each one's mean
+difference is one value. The bounds of equivalence stand in the experiment's file, before the run.
+"Not significant" is never read as "no effect": what is neither moved nor equivalent is undecided,
+and the design that it would take is told. All p of an experiment are corrected for their number.
 """
 
 from __future__ import annotations
@@ -14,17 +15,52 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from rlhf_testbed.measures.statistics import (
-    decide,
-    interval_over_seeds,
-    seeds_for_equivalence,
+from rlhf_testbed.evaluation.definitions import definition
+from rlhf_testbed.evaluation.episode_measures import SHARE
+from rlhf_testbed.experiment.over_seeds import unit_of
+from rlhf_testbed.measures.decisions import Corrected, corrected, decide
+from rlhf_testbed.measures.nested import (
+    Components,
+    to_show_a_move,
+    to_show_equivalence,
+    units,
+    variance_components,
 )
-from rlhf_testbed.store.experiment_records import ArmResults, Contrast, Decision
+from rlhf_testbed.measures.statistics import PairedTest, paired_test
+from rlhf_testbed.shared.arrays import Floats
+from rlhf_testbed.store import experiment_records
+from rlhf_testbed.store.experiment_records import (
+    BASES,
+    SEEDS,
+    ArmResults,
+    Contrast,
+    Decision,
+    Needed,
+)
 from rlhf_testbed.store.run_records import Measures
 from rlhf_testbed.tasks.base import SYMBOLS
+
+
+class _Pair(NamedTuple):
+    """One threat in two neighbouring arms, over the runs that both have."""
+
+    dial: str
+    threat: str
+    arms: tuple[str, str]
+    bound: float
+    bases: list[int]
+    """Of each run [runs]."""
+    before: Floats
+    after: Floats
+
+    @property
+    def tested(self) -> tuple[Floats, Floats, float]:
+        """Both arms by unit, and the bound."""
+        return units(self.after, self.bases), units(self.before, self.bases), self.bound
 
 
 def contrasts(arms: Mapping[str, ArmResults], bounds: Mapping[str, float]) -> list[Contrast]:
@@ -33,13 +69,14 @@ def contrasts(arms: Mapping[str, ArmResults], bounds: Mapping[str, float]) -> li
     `bounds` names the threats to contrast (`threat_1`, `threat_2`) and the bound within which each
     counts as equivalent, in its own unit.
     """
-    found = []
+    pairs = []
     for one, other in itertools.combinations(arms, 2):
         differing = [dial for dial in SYMBOLS if _dial(arms[one], dial) != _dial(arms[other], dial)]
         if len(differing) == 1 and not _between(arms, one, other, dial := differing[0]):
             after, before = sorted((one, other), key=lambda arm: _dial(arms[arm], dial))
-            found += [_contrast(arms, dial, (before, after), t, bounds[t]) for t in bounds]
-    return found
+            pairs += [_pair(arms, dial, (before, after), t, bounds[t]) for t in bounds]
+    among = corrected([pair.tested for pair in pairs])
+    return [_contrast(arms, pair, by) for pair, by in zip(pairs, among, strict=True)]
 
 
 def _dial(arm: ArmResults, dial: str) -> float:
@@ -56,28 +93,74 @@ def _between(arms: Mapping[str, ArmResults], one: str, other: str, dial: str) ->
     )
 
 
-def _contrast(
+def _pair(
     arms: Mapping[str, ArmResults], dial: str, pair: tuple[str, str], threat: str, bound: float
-) -> Contrast:
-    before, after = (_by_seed(arms[name].seeds, threat) for name in pair)
+) -> _Pair:
+    before, after = (_by_run(arms[name].seeds, threat) for name in pair)
     matched = sorted(before.keys() & after.keys())
-    a = np.array([after[seed] for seed in matched])
-    b = np.array([before[seed] for seed in matched])
-    difference = interval_over_seeds(a - b)
-    spread = float(np.std(a - b, ddof=1)) if len(matched) > 1 else math.nan
-    return Contrast(
+    return _Pair(
         dial=dial,
         threat=threat,
         arms=pair,
-        values=(_dial(arms[pair[0]], dial), _dial(arms[pair[1]], dial)),
-        difference=difference.mean,
-        low=difference.low,
-        high=difference.high,
-        decision=Decision(**decide(a, b, bound)._asdict()),
-        seeds_for_equivalence=None if math.isnan(spread) else seeds_for_equivalence(spread, bound),
+        bound=bound,
+        bases=[base for base, _ in matched],
+        before=np.array([before[run] for run in matched]),
+        after=np.array([after[run] for run in matched]),
     )
 
 
-def _by_seed(seeds: Sequence[Measures], threat: str) -> dict[int, float]:
-    """A threat by training seed; NaN where it could not be judged."""
-    return {one.seed: one.figure(threat) for one in seeds}
+def _contrast(arms: Mapping[str, ArmResults], pair: _Pair, among: Corrected) -> Contrast:
+    a, b, bound = pair.tested
+    found = _within(pair.threat, paired_test(a, b))
+    spread = variance_components(pair.after - pair.before, pair.bases)
+    several = unit_of(pair.bases) == "base policy"
+    return Contrast(
+        dial=pair.dial,
+        threat=pair.threat,
+        arms=pair.arms,
+        values=(_dial(arms[pair.arms[0]], pair.dial), _dial(arms[pair.arms[1]], pair.dial)),
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        population=BASES if several else SEEDS,
+        base_policies=len(set(pair.bases)),
+        runs=len(pair.bases),
+        p=found.p,
+        p_corrected=among.p,
+        p_equivalent=among.p_equivalent,
+        decision=Decision(**decide(a, b, bound, unit_of(pair.bases), among)._asdict()),
+        components=_record(spread) if several else None,
+        needed=_needed(spread, a - b, bound, several=several),
+    )
+
+
+def _within(threat: str, found: PairedTest) -> PairedTest:
+    """The interval of a difference of shares, cut at -1 and 1."""
+    if definition(threat).unit != SHARE or math.isnan(found.low):
+        return found
+    return found._replace(low=max(-1.0, found.low), high=min(1.0, found.high))
+
+
+def _record(found: Components) -> experiment_records.Components:
+    return experiment_records.Components(
+        between=found.between, within=found.within, share=found.share
+    )
+
+
+def _needed(found: Components, by_unit: Floats, bound: float, *, several: bool) -> list[Needed]:
+    """Designs for both claims. Without a second seed of any base policy the two variances can't be
+    told apart, and so many base policies with one seed each are told."""
+    if several and math.isnan(found.within) and np.isfinite(by_unit).all():
+        found = Components(float(np.var(by_unit, ddof=1)), 0.0)
+        moves, alike = to_show_a_move(found, bound)[:1], to_show_equivalence(found, bound)[:1]
+    else:
+        moves, alike = to_show_a_move(found, bound), to_show_equivalence(found, bound)
+    return [
+        *(Needed(claim="moved", **one._asdict()) for one in moves),
+        *(Needed(claim="equivalent", **one._asdict()) for one in alike),
+    ]
+
+
+def _by_run(seeds: Sequence[Measures], threat: str) -> dict[tuple[int, int], float]:
+    """A threat by base policy and training seed; NaN where it could not be judged."""
+    return {(one.base_seed, one.seed): one.figure(threat) for one in seeds}

@@ -1,14 +1,18 @@
-"""What the training seeds of one arm say together; an arm of `results.json` is made here.
+"""What the runs of one arm say together; an arm of `results.json` is made here.
 
-    arm_results("...", [measures of seed 0, of seed 1, ...], [curves of seed 0, ...], bound=5)
+    arm_results("...", [measures of run 0, of run 1, ...], [curves of run 0, ...], bound=5)
+      population            base policies         five of them, four training seeds each
       figures["threat_1"]   0.99 [0.98, 1.00]     and so on, every figure
+      components            between base policies 0.9 of the variance of threat 1
       inflation             against the best honest policy, E- lower by 0.08 [0.07, 0.09], and the
                             full-knowledge score lower by 0.05 [0.04, 0.06]: overjustification
       over_optimisation     from update 25 on: proxy +0.10 [0.07, 0.13], gold -0.06 [-0.09, -0.03]
       orders                threat 1 against threat 2: first, 12 updates earlier [-20, -4]
 
-The interval is Student's over seeds (`measures/statistics.py`). What could not be judged in every
-seed is NaN. Needs no torch.
+With several base policies the unit is the base policy's mean over its seeds, with one it is the
+seed (`measures/nested.py`). The interval of a share is a beta-binomial likelihood's
+(`measures/shares.py`), any other Student's (`measures/statistics.py`); of two units there is a
+range, and no interval. What could not be judged in every run is NaN. Needs no torch.
 """
 
 from __future__ import annotations
@@ -19,14 +23,20 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rlhf_testbed.evaluation.definitions import definition
-from rlhf_testbed.evaluation.episode_measures import NO_INTERVAL
+from rlhf_testbed.evaluation.episode_measures import NO_INTERVAL, SHARE
+from rlhf_testbed.measures.decisions import Unit
+from rlhf_testbed.measures.nested import units, variance_components
 from rlhf_testbed.measures.onset import order
 from rlhf_testbed.measures.overoptimization import Fit, fit_best_of_n, fit_rl
+from rlhf_testbed.measures.shares import interval_of_share, is_share
 from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.shared.arrays import Floats, FloatsLike
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import (
+    BASES,
+    SEEDS,
     ArmResults,
+    Components,
     InflationOverSeeds,
     Order,
     OverOptimisation,
@@ -34,6 +44,8 @@ from rlhf_testbed.store.experiment_records import (
 from rlhf_testbed.store.run_records import Curve, Form, Measures, ProxyAndGold
 
 HEADLINES = ("threat_1", "threat_2")
+FEWEST = 3
+"""Units that an interval of a figure takes; of two, no method holds its coverage and says much."""
 SCORES = ("proxy", "gold", "teacher")
 """By the training overseer, under full knowledge, and by the teacher of one that was learned."""
 FORMS: Mapping[str, Callable[[FloatsLike, FloatsLike], Fit]] = {
@@ -61,7 +73,7 @@ def arm_results(
     curves: Sequence[ProxyAndGold],
     bound: float | None = None,
 ) -> ArmResults:
-    """An arm as `results.json` has it, from the measures and the curves of its seeds.
+    """An arm as `results.json` has it, from the measures and the curves of its runs.
 
     `bound`: updates from one checkpoint to the next, below which no order of onsets can be told;
     None leaves orders out.
@@ -72,30 +84,83 @@ def arm_results(
         for name in HEADLINES
         if name in figures and math.isnan(figures[name].mean)
     }
+    several = len(set(bases_of(seeds))) > 1
     return ArmResults(
         summary=summary,
         dials=seeds[0].dials,
         seeds=list(seeds),
+        population=BASES if several else SEEDS,
         figures=figures,
+        components={
+            name: components([one.figure(name) for one in seeds], bases_of(seeds))
+            for name in (figures if several else ())
+        },
         reasons=reasons,
         inflation=inflation(seeds),
-        over_optimisation=over_optimisation(curves),
+        over_optimisation=over_optimisation(curves, bases_of(seeds)),
         orders=[] if bound is None else orders(seeds, bound),
     )
 
 
 def intervals(seeds: Sequence[Measures]) -> dict[str, Interval]:
-    """Mean and 95 % interval over seeds of every figure that has one."""
+    """Mean and 95 % interval of every figure that has one."""
     return {
-        name: interval([one.figure(name) for one in seeds])
+        name: interval(
+            [one.figure(name) for one in seeds],
+            bases_of(seeds),
+            share=definition(name).unit == SHARE,
+        )
         for name in seeds[0].figures
         if definition(name).interval != NO_INTERVAL
     }
 
 
-def interval(values: FloatsLike) -> Interval:
-    """Mean over seeds and the ends of its 95 % interval, as a record."""
-    return Interval(**interval_over_seeds(values)._asdict())
+def bases_of(runs: Sequence[Measures]) -> list[int]:
+    """The base policy of each run."""
+    return [one.base_seed for one in runs]
+
+
+def unit_of(bases: Sequence[int]) -> Unit:
+    """What is independent in runs from these base policies."""
+    return "base policy" if len(set(bases)) > 1 else "seed"
+
+
+def interval(
+    values: Sequence[float] | Floats, bases: Sequence[int] = (), *, share: bool = False
+) -> Interval:
+    """Mean of a figure over runs, and the ends of its 95 % interval; of two units, their range.
+
+    `bases` names the base policy of each run; without, all have the same. `share`: it lies in
+    [0, 1]; one that does not, of somebody's own measure, has Student's interval.
+    """
+    found = difference(values, bases)
+    independent = units(values, bases or [0] * len(values))
+    if independent.size < FEWEST:
+        return found.model_copy(update={"low": math.nan, "high": math.nan})
+    if share and is_share(independent):
+        ends = interval_of_share(independent)
+        return found.model_copy(update={"low": ends.low, "high": ends.high})
+    return found
+
+
+def difference(values: Sequence[float] | Floats, bases: Sequence[int] = ()) -> Interval:
+    """Mean of a difference over runs with Student's interval, also of two units."""
+    named = bases or [0] * len(values)
+    independent = units(values, named)
+    judged = independent.size > 0 and bool(np.isfinite(independent).all())
+    return Interval(
+        **interval_over_seeds(independent)._asdict(),
+        least=float(independent.min()) if judged else math.nan,
+        most=float(independent.max()) if judged else math.nan,
+        base_policies=len(set(named)),
+        runs=len(values),
+    )
+
+
+def components(values: Sequence[float] | Floats, bases: Sequence[int]) -> Components:
+    """Variances between and within base policies, as a record."""
+    found = variance_components(values, bases)
+    return Components(between=found.between, within=found.within, share=found.share)
 
 
 def inflation(seeds: Sequence[Measures]) -> list[InflationOverSeeds]:
@@ -113,7 +178,10 @@ def inflation(seeds: Sequence[Measures]) -> list[InflationOverSeeds]:
     for at, first in enumerate(seeds[0].inflation):
         verdicts = [one.inflation[at] for one in seeds]
         differences = {
-            name: interval([getattr(v.policy, name) - getattr(v.against, name) for v in verdicts])
+            name: difference(
+                [getattr(v.policy, name) - getattr(v.against, name) for v in verdicts],
+                bases_of(seeds),
+            )
             for name in type(first.policy).model_fields
         }
         found.append(
@@ -131,7 +199,9 @@ def inflation(seeds: Sequence[Measures]) -> list[InflationOverSeeds]:
     return found
 
 
-def over_optimisation(runs: Sequence[ProxyAndGold]) -> list[OverOptimisation]:
+def over_optimisation(
+    runs: Sequence[ProxyAndGold], bases: Sequence[int] = ()
+) -> list[OverOptimisation]:
     """Does the proxy go on rising while the gold score falls? A record for each selection method.
 
     `runs`: each seed's curves. `until`: for each seed the place (`along`: updates, or n) at which
@@ -146,11 +216,13 @@ def over_optimisation(runs: Sequence[ProxyAndGold]) -> list[OverOptimisation]:
         curves = [run.curves[method] for run in runs if method in run.curves]
         places = [[point.at for point in curve.points] for curve in curves]
         if len(curves) == len(runs) and places[0] and all(one == places[0] for one in places):
-            found.append(_around_the_peak(method, curves))
+            found.append(_around_the_peak(method, curves, bases))
     return found
 
 
-def _around_the_peak(method: str, curves: Sequence[Curve]) -> OverOptimisation:
+def _around_the_peak(
+    method: str, curves: Sequence[Curve], bases: Sequence[int]
+) -> OverOptimisation:
     points = [curve.points for curve in curves]
     names = [name for name in SCORES if name in points[0][0].scores]
     scores: dict[str, Floats] = {
@@ -165,8 +237,8 @@ def _around_the_peak(method: str, curves: Sequence[Curve]) -> OverOptimisation:
         method=method,
         along=curves[0].along,
         until=[points[0][peak].at for peak in peaks],
-        risen={name: interval(s[rows, peaks] - s[:, 0]) for name, s in scores.items()},
-        since={name: interval(s[:, -1] - s[rows, peaks]) for name, s in scores.items()},
+        risen={name: difference(s[rows, peaks] - s[:, 0], bases) for name, s in scores.items()},
+        since={name: difference(s[:, -1] - s[rows, peaks], bases) for name, s in scores.items()},
         form=Form(**form._asdict()),
     )
 
@@ -180,7 +252,8 @@ def orders(seeds: Sequence[Measures], bound: float) -> list[Order]:
     found = []
     for question, curves in QUESTIONS.items():
         a, b = ([one.figure(f"onset_{curve}") for one in seeds] for curve in curves)
-        answer = order(a, b, bound)
+        named = bases_of(seeds)
+        answer = order(units(a, named), units(b, named), bound, unit_of(named))
         lacking = {
             curve: sum(math.isnan(value) for value in values)
             for curve, values in zip(curves, (a, b), strict=True)

@@ -1,6 +1,7 @@
-"""What an experiment runs: arms, some with dials varied, and training seeds.
+"""What an experiment runs: arms, some with dials varied, base policies, and training seeds.
 
-    plan("configs/corridor.yaml", seeds="0-4")    five arms × five seeds, in runs/corridor
+    plan("configs/corridor.yaml", seeds="0-4")                      five arms × five seeds
+    plan("configs/corridor.yaml", seeds="0-3", base_seeds="0-4")    × five base policies
     plan_gates("corridor", seeds="0-1")           the honest arm alone: what the gates take
 
 Every run is the one that `accelerate launch -m rlhf_testbed.train --config configs/corridor.yaml
@@ -23,6 +24,14 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.tasks.base import Arm, Dials, Task
+
+
+class Run(NamedTuple):
+    """One of an arm's runs; runs sort by base policy, then by training seed."""
+
+    base: int
+    """Seed of the base policy."""
+    seed: int
 
 
 class Setting(NamedTuple):
@@ -55,6 +64,7 @@ class Experiment:
     run: RunConfig
     settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
+    base_seeds: tuple[int, ...]
     folder: Path
 
     @property
@@ -67,14 +77,36 @@ class Experiment:
         """Where its runs keep their base policies, each once."""
         return self.folder / "base"
 
-    def directory(self, setting: str, seed: int) -> RunDirectory:
-        """Where one run is written."""
-        return RunDirectory(self.folder / setting / f"seed-{seed}")
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of each arm: every base policy with every training seed."""
+        return tuple(Run(base, seed) for base in self.base_seeds for seed in self.seeds)
 
-    def arguments(self, setting: Setting, seed: int) -> list[str]:
+    def is_own(self, base: int) -> bool:
+        """Whether a base seed is the one in the experiment's settings, so that no name tells it."""
+        return base == self.run.base.base_seed
+
+    def directory(self, setting: str, seed: int, base: int | None = None) -> RunDirectory:
+        """Where one run is written. Without a base seed, or with the settings' own, the folder is
+        named for the training seed alone, so that base policies can be added later."""
+        own = base is None or self.is_own(base)
+        name = f"seed-{seed}" if own else f"seed-{seed}-base-{base}"
+        return RunDirectory(self.folder / setting / name)
+
+    def gates_file(self, base: int) -> Path:
+        """Where the gates of a base policy that need no RL are filed."""
+        name = "gates.json" if self.is_own(base) else f"gates-base-{base}.json"
+        return self.folder / name
+
+    def arguments(self, setting: Setting, seed: int, base: int | None = None) -> list[str]:
         """The command-line arguments of one run's training job."""
-        where = ["--output_dir", str(self.directory(setting.name, seed).path)]
-        return [*self.given, *setting.arguments, "--seed", str(seed), *where]
+        where = ["--output_dir", str(self.directory(setting.name, seed, base).path)]
+        return [*self.of_base(setting, base), "--seed", str(seed), *where]
+
+    def of_base(self, setting: Setting, base: int | None = None) -> list[str]:
+        """What a run is told, but for its seed and place."""
+        own = base is None or self.is_own(base)
+        return [*self.given, *setting.arguments, *([] if own else ["--base_seed", str(base)])]
 
     @property
     def honest(self) -> Setting:
@@ -85,17 +117,19 @@ class Experiment:
         raise UsageError(f"{self.task.name} has no arm with κ = α = δ = 1 (gate 2)")
 
     @property
-    def honest_arguments(self) -> list[str]:
-        """What a run of the honest setting is told, but for its seed and place."""
-        return [*self.given, *self.honest.arguments]
-
-    @property
-    def honest_seeds(self) -> tuple[int, ...]:
-        """The seeds of the honest setting: all where the experiment has it, else the first."""
-        return self.seeds if self.honest in self.settings else self.seeds[:1]
+    def honest_runs(self) -> tuple[Run, ...]:
+        """The runs of the honest setting: all where the experiment has it, else the first seed of
+        each base policy."""
+        seeds = self.seeds if self.honest in self.settings else self.seeds[:1]
+        return tuple(Run(base, seed) for base in self.base_seeds for seed in seeds)
 
 
-def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -> Experiment:
+def plan(
+    config: str,
+    seeds: str | None = None,
+    output_dir: str | None = None,
+    base_seeds: str | None = None,
+) -> Experiment:
     """Reads and checks an experiment's file; raises `UsageError`."""
     run = parse_run(["--config", config])
     given = [name for name in ("arm", *DIALS[:3]) if getattr(run.study, name) is not None]
@@ -116,6 +150,7 @@ def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -
         seeds=tuple(
             parse_seeds(seeds, "--seeds") if seeds else parse_seeds(run.experiment.seeds, config)
         ),
+        base_seeds=_base_seeds(run, config, base_seeds),
         folder=Path(output_dir) if output_dir else Path("runs") / Path(config).stem,
     )
 
@@ -135,6 +170,17 @@ def plan_gates(of: str, seeds: str, output_dir: str | None = None) -> Experiment
         run=run,
         settings=(),
         seeds=tuple(parse_seeds(seeds, "--seeds")),
+        base_seeds=_base_seeds(run, of),
         folder=Path(output_dir) if output_dir else Path("runs") / f"gates-{name}",
     )
     return replace(planned, settings=(planned.honest,))
+
+
+def _base_seeds(run: RunConfig, source: str, given: str | None = None) -> tuple[int, ...]:
+    """As given on the command line, else as the file has them, else the run's own alone."""
+    if given:
+        return tuple(parse_seeds(given, "--base-seeds", "base_seeds"))
+    asked = run.experiment.base_seeds
+    if asked is None:
+        return (run.base.base_seed,)
+    return tuple(parse_seeds(asked, source, "base_seeds"))

@@ -1,84 +1,145 @@
 """What the runs of an experiment's folder say together: `results.json`.
 
-    summarise(experiment, gates, took).arms["both"].figures["threat_1"]    0.99 [0.98, 1.00]
+    summarise(experiment, took).arms["both"].figures["threat_1"]    0.99 [0.98, 1.00]
 
-What an earlier command measured in the same folder counts, too: asking for fewer arms or seeds
-never shrinks the results. `elsewhere` names what was not asked for this time.
+What an earlier command measured in the same folder counts, too: asking for fewer arms, base
+policies or seeds never shrinks the results. `elsewhere` names what was not asked for this time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
+from rlhf_testbed.experiment.base_gates import gates_together, not_passed
 from rlhf_testbed.experiment.contrasts import contrasts
 from rlhf_testbed.experiment.gates import honest_optimum, in_order
 from rlhf_testbed.experiment.over_seeds import arm_results
-from rlhf_testbed.experiment.plan import Experiment
+from rlhf_testbed.experiment.plan import Experiment, Run
 from rlhf_testbed.shared.record import read
-from rlhf_testbed.store.experiment_records import About, Gate, Results, Took
+from rlhf_testbed.store.experiment_records import (
+    About,
+    ArmResults,
+    Gate,
+    GatesFile,
+    Passing,
+    Results,
+    Took,
+)
 from rlhf_testbed.store.provenance import environment
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Measures, ProxyAndGold
 
 
-def summarise(experiment: Experiment, static: Sequence[Gate], took: Took | None = None) -> Results:
-    """Gates, and for every arm its seeds and intervals over them."""
-    honest = [
-        experiment.directory(experiment.honest.name, seed).evaluated(Measures)
-        for seed in experiment.honest_seeds
-    ]
-    settings = experiment.run
-    bound = max(1, getattr(settings.method, "checkpoint_every", 0))
-    arms = {}
-    for name, seeds in runs_measured(experiment).items():
-        runs = [experiment.directory(name, seed) for seed in seeds]
-        summary = experiment.task.arm(name.partition(" ")[0]).summary
-        arms[name] = arm_results(
-            summary,
-            [run.evaluated(Measures) for run in runs],
-            [run.evaluated(ProxyAndGold) for run in runs],
-            bound,
-        )
-    bounds = {
-        "threat_1": settings.experiment.equivalent_threat_1,
-        "threat_2": settings.experiment.equivalent_threat_2,
-    }
+def summarise(experiment: Experiment, took: Took | None = None) -> Results:
+    """Gates, and for every arm its runs and the intervals over them."""
+    runs = runs_measured(experiment)
+    bases = sorted({run.base for of_arm in runs.values() for run in of_arm})
+    gates = {base: _gates(experiment, runs, base) for base in bases}
+    arms = _arms(experiment, runs)
+    named = [one for arm in arms.values() for one in arm.seeds]
     return Results(
         task=experiment.task.name,
-        gates=in_order(static, honest_optimum(honest)),
+        gates=gates_together(gates),
+        gates_by_base=gates if len(gates) > 1 else {},
         arms=arms,
-        contrasts=contrasts(arms, bounds),
+        contrasts=contrasts(arms, _bounds(experiment)),
+        passing=_passing(experiment, runs, gates),
         about=About(
             config=experiment.given[1],
             date=date.today().isoformat(),
-            seeds=sorted({one.seed for arm in arms.values() for one in arm.seeds}),
-            **environment(settings).model_dump(),
+            seeds=sorted({one.seed for one in named}),
+            base_seeds=bases,
+            **environment(experiment.run).model_dump(),
         ),
         took=took,
     )
 
 
-def runs_measured(experiment: Experiment) -> dict[str, list[int]]:
-    """The seeds of every arm with results: what was asked for, then what was there before."""
-    found = {setting.name: set(experiment.seeds) for setting in experiment.settings}
+def _bounds(experiment: Experiment) -> dict[str, float]:
+    """The bound of equivalence of each threat."""
+    asked = experiment.run.experiment
+    return {"threat_1": asked.equivalent_threat_1, "threat_2": asked.equivalent_threat_2}
+
+
+def _arms(experiment: Experiment, runs: Mapping[str, Sequence[Run]]) -> dict[str, ArmResults]:
+    """Every arm over these runs."""
+    bound = max(1, getattr(experiment.run.method, "checkpoint_every", 0))
+    arms = {}
+    for name, of_arm in runs.items():
+        directories = [experiment.directory(name, run.seed, run.base) for run in of_arm]
+        arms[name] = arm_results(
+            experiment.task.arm(name.partition(" ")[0]).summary,
+            [_measures(at, run) for at, run in zip(directories, of_arm, strict=True)],
+            [at.evaluated(ProxyAndGold) for at in directories],
+            bound,
+        )
+    return arms
+
+
+def _measures(directory: RunDirectory, run: Run) -> Measures:
+    """A run's figures. Files that are older than `base_seed` name none."""
+    return directory.evaluated(Measures).model_copy(update={"base_seed": run.base})
+
+
+def _gates(experiment: Experiment, runs: Mapping[str, Sequence[Run]], base: int) -> list[Gate]:
+    """All gates of one base policy: as filed, and the second from its honest runs."""
+    name = experiment.honest.name
+    found = {*runs.get(name, ()), *experiment.honest_runs}
+    honest = [
+        directory.evaluated(Measures)
+        for run in sorted(found)
+        if run.base == base
+        and measured(directory := experiment.directory(name, run.seed, run.base))
+    ]
+    static = read(experiment.gates_file(base), GatesFile).gates
+    return in_order(static, honest_optimum(honest))
+
+
+def _passing(
+    experiment: Experiment, runs: Mapping[str, Sequence[Run]], gates: Mapping[int, Sequence[Gate]]
+) -> Passing | None:
+    """The analysis without the base policies that did not pass, where others did."""
+    left_out = not_passed(gates)
+    if not left_out or len(left_out) == len(gates):
+        return None
+    kept = {
+        name: [run for run in of_arm if run.base not in left_out] for name, of_arm in runs.items()
+    }
+    arms = _arms(experiment, {name: of_arm for name, of_arm in kept.items() if of_arm})
+    return Passing(
+        left_out=left_out,
+        arms={name: arm.figures for name, arm in arms.items()},
+        contrasts=contrasts(arms, _bounds(experiment)),
+    )
+
+
+def runs_measured(experiment: Experiment) -> dict[str, list[Run]]:
+    """The runs of every arm with results: what was asked for, then what was there before."""
+    found = {setting.name: set(experiment.runs) for setting in experiment.settings}
     file = experiment.folder / Results.file
-    before = read(file, Results).arms if file.exists() else {}
-    for name, arm in before.items():
-        kept = {one.seed for one in arm.seeds if measured(experiment.directory(name, one.seed))}
+    before = read(file, Results) if file.exists() else None
+    for name, arm in before.arms.items() if before else ():
+        there = {Run(one.base_seed, one.seed) for one in arm.seeds}
+        if before and not before.about.base_seeds:  # older than `base_seed`: all of the settings'
+            there = {Run(experiment.run.base.base_seed, run.seed) for run in there}
+        kept = {run for run in there if measured(experiment.directory(name, run.seed, run.base))}
         if kept:
             found[name] = found.get(name, set()) | kept
-    return {name: sorted(seeds) for name, seeds in found.items()}
+    return {name: sorted(runs) for name, runs in found.items()}
 
 
 def elsewhere(experiment: Experiment) -> list[str]:
     """What the results hold besides what was asked for, in words: an arm and its seeds each."""
-    asked = {setting.name: set(experiment.seeds) for setting in experiment.settings}
-    more = {
-        name: [seed for seed in seeds if seed not in asked.get(name, set())]
-        for name, seeds in runs_measured(experiment).items()
-    }
-    return [f"{name}, seed {', '.join(map(str, seeds))}" for name, seeds in more.items() if seeds]
+    asked = {setting.name: set(experiment.runs) for setting in experiment.settings}
+    told = []
+    for name, runs in runs_measured(experiment).items():
+        more = [run for run in runs if run not in asked.get(name, set())]
+        for base in dict.fromkeys(run.base for run in more):
+            seeds = ", ".join(str(run.seed) for run in more if run.base == base)
+            of = "" if experiment.is_own(base) else f", base policy {base}"
+            told.append(f"{name}, seed {seeds}{of}")
+    return told
 
 
 def measured(directory: RunDirectory) -> bool:

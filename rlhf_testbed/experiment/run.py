@@ -1,15 +1,17 @@
-"""An experiment: arms × training seeds of one task, side by side, then gates and a table.
+"""An experiment: arms × base policies × training seeds of one task, side by side, then a table.
 
-    rlhf-testbed experiment configs/corridor.yaml --seeds 0-4
+    rlhf-testbed experiment configs/corridor.yaml --seeds 0-3 --base-seeds 0-4
 
     runs/corridor/
       experiment.yaml          the settings; another experiment may not share the folder
       base/3f9c.../            the base policies of its runs, each once
       both/seed-3/             one run directory for each arm and seed
+      both/seed-3-base-2/      the same from another base policy than that of the settings
       gates.json, results.json, threat_plane.png, threat_plane.svg
+      gates-base-2.json        the gates of that base policy
 
 Started again after an interruption, it goes on with what is missing, an unfinished run from its
-newest state. Asked for fewer arms or seeds, it keeps the results of the rest.
+newest state. Asked for fewer arms, base policies or seeds, it keeps the results of the rest.
 """
 
 from __future__ import annotations
@@ -58,42 +60,61 @@ def run_experiment(
         preload = [*PRELOADED, *method.preload]
         running.run(_base_policies(experiment), workers, preload)
         jobs = _missing(experiment)
-        gates_file = experiment.folder / GatesFile.file
-        if not gates_file.exists():
-            told = (experiment.honest_arguments, gates_file)
-            jobs.insert(0, Job(GATES, file_static_gates, told))
-        running.run(jobs, workers, preload)
+        running.run([*_missing_gates(experiment), *jobs], workers, preload)
         minutes = (time.monotonic() - started) / 60
-        file, runs = experiment.folder / Results.file, sum(job.title != GATES for job in jobs)
-        gates = read(gates_file, GatesFile).gates
-        found = summarise(experiment, gates, _took(file, minutes, runs))
+        file = experiment.folder / Results.file
+        found = summarise(experiment, _took(file, minutes, len(jobs)))
         write(file, found)
     return found
 
 
 def _missing(experiment: Experiment) -> list[Job]:
     """A job for each run that is not measured yet, that of gate 2 included."""
-    wanted = [(setting, seed) for seed in experiment.seeds for setting in experiment.settings]
-    honest = [(experiment.honest, seed) for seed in experiment.honest_seeds]
+    wanted = [(setting, run) for run in experiment.runs for setting in experiment.settings]
+    honest = [(experiment.honest, run) for run in experiment.honest_runs]
     wanted += [pair for pair in honest if pair not in wanted]
     return [
-        Job(f"{setting.name}, seed {seed}", train_and_evaluate, told)
-        for setting, seed in wanted
-        if not measured(experiment.directory(setting.name, seed))
-        for told in [(experiment.arguments(setting, seed), experiment.bases)]
+        Job(f"{setting.name}, seed {seed}{_of(experiment, base)}", train_and_evaluate, told)
+        for setting, (base, seed) in wanted
+        if not measured(experiment.directory(setting.name, seed, base))
+        for told in [(experiment.arguments(setting, seed, base), experiment.bases)]
     ]
+
+
+def _missing_gates(experiment: Experiment) -> list[Job]:
+    """A job for each base policy whose gates are not decided yet."""
+    return [
+        Job(f"{GATES}{_of(experiment, base)}", file_static_gates, (told, file))
+        for base in experiment.base_seeds
+        for file in [experiment.gates_file(base)]
+        if not file.exists()
+        for told in [experiment.of_base(experiment.honest, base)]
+    ]
+
+
+def _of(experiment: Experiment, base: int) -> str:
+    """Which base policy a job is of, where there are several or another than the settings'."""
+    told = len(experiment.base_seeds) > 1 or not experiment.is_own(base)
+    return f", base policy {base}" if told else ""
 
 
 def _base_policies(experiment: Experiment) -> list[Job]:
-    """A job for each base policy that the settings start from, one for each ρ."""
+    """A job for each base policy that the settings start from: one for each ρ and base seed."""
     arguments = {
-        setting.dials.unintended_share: [*experiment.given, *setting.arguments]
+        (setting.dials.unintended_share, base): experiment.of_base(setting, base)
+        for base in experiment.base_seeds
         for setting in (experiment.honest, *experiment.settings)
     }
     return [
-        Job(f"base policy, ρ = {share:g}", make_base_policy, (told,))
-        for share, told in arguments.items()
+        Job(_titled(experiment, base, share), make_base_policy, (told,))
+        for (share, base), told in arguments.items()
     ]
+
+
+def _titled(experiment: Experiment, base: int, share: float) -> str:
+    """The title of a base policy's job."""
+    which = _of(experiment, base).removeprefix(", ") or "base policy"
+    return f"{which}, ρ = {share:g}"
 
 
 def make_base_policy(watcher: Watcher, arguments: Sequence[str]) -> None:

@@ -36,6 +36,7 @@ from rlhf_testbed.tasks.base import MEANINGS, SYMBOLS, Dials, Task
 RUN = [
     pa.field("arm", pa.string()),
     pa.field("seed", pa.int64()),
+    pa.field("base_seed", pa.int64()),
     *(pa.field(dial, pa.float64()) for dial in DIALS),
 ]
 """What tells the runs apart."""
@@ -43,6 +44,7 @@ RUN = [
 COLUMNS = {
     "arm": "arm of the run, with the dials that its experiment varied; empty where it has none",
     "seed": "training seed of the run",
+    "base_seed": "seed of the base policy that the run started from",
     **{dial: f"{symbol}: {MEANINGS[dial]}" for dial, symbol in SYMBOLS.items()},
     "update": "update of training that it was generated for, from 1; empty for held-out ones",
     "episode": "number within the update, from 0",
@@ -92,6 +94,7 @@ class Written(NamedTuple):
     title: str
     arm: str | None
     seed: int
+    base_seed: int
     dials: Dials
     overseer: str
     method: str
@@ -124,6 +127,7 @@ def _written(record: Record, generations: dict[str, int]) -> Written:
         title=record.title,
         arm=record.arm,
         seed=run.seed,
+        base_seed=run.base.base_seed,
         dials=run.dials,
         overseer=" ".join([run.study.overseer, *run.study.overseer_args]),
         method=shown_method(run.selection.method),
@@ -143,7 +147,9 @@ def _schema(evaluators: Sequence[str]) -> pa.Schema:
 def _table(
     record: Record, generations: Sequence[Generation], evaluators: Sequence[str]
 ) -> pa.Table:
-    run = {"arm": record.arm, "seed": record.run.seed, **vars(record.run.dials)}
+    settings = record.run
+    run = {"arm": record.arm, "seed": settings.seed, "base_seed": settings.base.base_seed}
+    run |= vars(settings.dials)
     rows = [run | _row(generation) for generation in generations]
     return pa.Table.from_pylist(rows, schema=_schema(evaluators))
 
@@ -218,18 +224,19 @@ def _title(records: Records, runs: Sequence[Written]) -> str:
 def _runs_table(runs: Sequence[Written]) -> str:
     """A row a run, and the sum of each split's generations."""
     sizes = _sizes(runs)
-    head = ["arm", "seed", *DIALS, "training overseer", *sizes]
+    head = ["arm", "seed", "base seed", *DIALS, "training overseer", *sizes]
     rows = [
         [
             run.arm or "",
             run.seed,
+            run.base_seed,
             *(f"{getattr(run.dials, dial):g}" for dial in DIALS),
             run.overseer,
             *(run.generations.get(split, "") for split in sizes),
         ]
         for run in runs
     ]
-    total = ["all", "", *("" for _ in DIALS), "", *sizes.values()]
+    total = ["all", "", "", *("" for _ in DIALS), "", *sizes.values()]
     return _markdown([head, ["---"] * len(head), *rows, *([total] if len(runs) > 1 else [])])
 
 

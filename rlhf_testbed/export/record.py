@@ -20,7 +20,7 @@ from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import read
 from rlhf_testbed.store import ledger
-from rlhf_testbed.store.generations import Generation, arm_of, of_stage
+from rlhf_testbed.store.generations import Generation, arm_of, of_stage, run_told
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Finished, Measures
 from rlhf_testbed.tasks.base import Task
@@ -49,8 +49,10 @@ class Record(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Task, arm and seed, with dashes between words: corridor-both-knowledge-0.5-seed-3."""
-        words = f"{self.task.name} {self.arm or 'dials'} seed {self.run.seed}"
+        """Task, arm, seed and, where its folder names one, base policy, with dashes between words:
+        corridor-both-knowledge-0.5-seed-3."""
+        _, _, told = run_told(self.directory, self.run).partition(", ")
+        words = f"{self.task.name} {self.arm or 'dials'} {told}"
         return re.sub(r"(?:[^\w.]|_)+", "-", words)
 
 

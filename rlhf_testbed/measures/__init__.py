@@ -7,6 +7,9 @@
 - `goal_directedness.py`, threat 2: which candidate goal explains the policy, and by how many nats?
 - `overoptimization.py`: how the full-knowledge score bends as optimisation goes on.
 - `statistics.py`: intervals over training seeds, matched-seed tests, equivalence.
+- `shares.py`: the interval of a share, within [0, 1].
+- `nested.py`: training seeds within base policies: variance components, designs.
+- `decisions.py`: moved, equivalent or undecided, corrected for the number of contrasts.
 - `onset.py`: the update at which a curve sets on, and which of two curves is first.
 - `arguments.py`: the checks of shapes and values that the others share.
 

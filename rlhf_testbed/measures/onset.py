@@ -18,7 +18,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from rlhf_testbed.measures.arguments import ROUNDING, arrays, mean
-from rlhf_testbed.measures.statistics import decide, interval_over_seeds
+from rlhf_testbed.measures.decisions import Unit, decide
+from rlhf_testbed.measures.statistics import interval_over_seeds
 from rlhf_testbed.shared.arrays import FloatsLike
 
 Word: TypeAlias = Literal["first", "second", "together", "undecided"]
@@ -89,8 +90,10 @@ def onset(updates: FloatsLike, values: FloatsLike, floor: float, last: int = LAS
     )
 
 
-def order(onsets_a: FloatsLike, onsets_b: FloatsLike, bound: float = BOUND) -> Order:
-    """Which of two curves sets on first over matched seeds: a mean difference, and a word.
+def order(
+    onsets_a: FloatsLike, onsets_b: FloatsLike, bound: float = BOUND, unit: Unit = "seed"
+) -> Order:
+    """Which of two curves sets on first over matched units: a mean difference, and a word.
 
     `together` where the difference is shown to lie within `bound` updates (two one-sided t tests,
     `measures.statistics.equivalence`); else `first` where the 95 % Student-t interval of a - b lies
@@ -109,7 +112,7 @@ def order(onsets_a: FloatsLike, onsets_b: FloatsLike, bound: float = BOUND) -> O
     """
     a, b = arrays(1, onsets_a=onsets_a, onsets_b=onsets_b)
     interval = interval_over_seeds(a - b)
-    decision = decide(a, b, bound)
+    decision = decide(a, b, bound, unit)
     word: Word = "undecided"
     if decision.verdict == "equivalent":
         word = "together"

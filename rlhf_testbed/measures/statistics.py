@@ -4,19 +4,19 @@ Threat 1 of four matched seeds (same base policy and data, another overseer):
 
     limited        = [0.98, 0.97, 0.99, 0.96]
     full_knowledge = [0.02, 0.01, 0.05, 0.00]
-    interval_over_seeds(limited)               ->  Interval(mean=0.975, low=0.954, high=0.996)
-    decide(limited, full_knowledge, bound=0.1) ->  moved: difference 0.955 ...
+    interval_over_seeds(limited)                 ->  Interval(mean=0.975, low=0.954, high=0.996)
+    paired_test(limited, full_knowledge)         ->  difference 0.955, p = 3e-07
 
-"Not significant" never stands for "no effect": that two arms are alike must be shown, by a
-difference that lies within a bound named beforehand. A seed that could not be judged is NaN and
-makes the result NaN; it is never dropped in silence.
+A seed that could not be judged is NaN and makes the result NaN; it is never dropped in silence.
+Where there are several base policies the unit is the base policy (`nested.py`): what is called a
+seed here is then its mean over seeds. Intervals of shares: `shares.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -24,10 +24,8 @@ import scipy.stats
 from rlhf_testbed.measures.arguments import ROUNDING, arrays, mean
 from rlhf_testbed.shared.arrays import Floats, FloatsLike
 
-Conclusion: TypeAlias = Literal["moved", "equivalent", "undecided"]
-
 LEVEL = 0.05
-"""The chance of a false "moved", and of a false "equivalent", that `decide` allows."""
+"""The chance of a false "moved", and of a false "equivalent", that is allowed."""
 
 MOST_SEEDS = 10**6
 """A plan that asks for more seeds than this is refused."""
@@ -60,13 +58,6 @@ class Equivalence(NamedTuple):
     high: float
 
 
-class Decision(NamedTuple):
-    """Whether two arms differ, and the reason in words."""
-
-    verdict: Conclusion
-    reason: str
-
-
 def interval_over_seeds(values: FloatsLike, level: float = 0.95) -> Interval:
     """Mean over seeds with a Student-t interval: mean +- t(level, seeds - 1) sd / sqrt(seeds).
 
@@ -79,7 +70,7 @@ def interval_over_seeds(values: FloatsLike, level: float = 0.95) -> Interval:
     >>> [round(value, 3) for value in interval_over_seeds([1.0, 3.0])]
     [2.0, -10.706, 14.706]
     """
-    _share("level", level)
+    refuse_no_share("level", level)
     (x,) = arrays(1, values=values)
     if x.size == 0 or not np.isfinite(x).all():
         return Interval(math.nan, math.nan, math.nan)
@@ -102,7 +93,7 @@ def paired_test(a: FloatsLike, b: FloatsLike) -> PairedTest:
     >>> round(paired_test([1.0, 3.0, 5.0], [1.0, 1.0, 1.0]).p, 4)
     0.2254
     """
-    x = _differences(a, b)
+    x = differences(a, b)
     interval = interval_over_seeds(x)
     if math.isnan(interval.low):
         return PairedTest(*interval, math.nan)
@@ -126,46 +117,12 @@ def equivalence(a: FloatsLike, b: FloatsLike, bound: float) -> Equivalence:
     0.1127
     """
     _above_zero("bound", bound)
-    x = _differences(a, b)
+    x = differences(a, b)
     difference, low, high = interval_over_seeds(x, 1 - 2 * LEVEL)
     if math.isnan(low):
         return Equivalence(difference, math.nan, False, low, high)
     p = _upper_tail(bound - abs(difference), x)
     return Equivalence(difference, p, p < LEVEL, low, high)
-
-
-def decide(a: FloatsLike, b: FloatsLike, bound: float) -> Decision:
-    """What matched seeds say of a - b: moved, equivalent within +-bound, or undecided, and why.
-
-    Equivalent where `equivalence` shows it, even if the difference also differs from 0 (the reason
-    then says so); else moved where `paired_test` has p < 0.05; else undecided. Shapes [seeds] both,
-    in the unit of `bound`. Fewer than two seeds, or a seed that is NaN or infinite: undecided.
-    Raises `ValueError` for a bound that is not above 0. (The order of the tests is this project's.)
-
-    >>> decide([0.98], [0.02], bound=0.1)
-    Decision(verdict='undecided', reason='1 seed')
-    >>> decide([0.5, 0.6, 0.7], [0.0, 0.1, 0.2], bound=0.1).reason
-    'difference 0.5 (95 % interval 0.5 to 0.5, p = 0); the same in all 3 seeds'
-    """
-    x, alike = _differences(a, b), equivalence(a, b, bound)
-    unjudged = int(np.sum(~np.isfinite(x)))
-    if unjudged:
-        return Decision("undecided", f"{unjudged} of {x.size} seeds could not be judged")
-    if x.size < 2:
-        return Decision("undecided", f"{x.size} seed{'' if x.size == 1 else 's'}")
-    test = paired_test(a, b)
-    constant = "" if np.ptp(x) else f"; the same in all {x.size} seeds"
-    if alike.equivalent:
-        apart = f", though it differs from 0 (p = {test.p:.2g})" if test.p < LEVEL else ""
-        within = f"90 % interval {alike.low:.3g} to {alike.high:.3g} is within ±{bound:g}"
-        return Decision(
-            "equivalent", f"difference {test.difference:.3g} ({within}){apart}{constant}"
-        )
-    interval = f"95 % interval {test.low:.3g} to {test.high:.3g}, p = {test.p:.2g}"
-    found = f"difference {test.difference:.3g} ({interval})"
-    if test.p < LEVEL:
-        return Decision("moved", found + constant)
-    return Decision("undecided", f"{found}: neither apart from 0 nor within ±{bound:g}{constant}")
 
 
 def seeds_needed(effect_sd: float, effect: float, power: float = 0.8, level: float = 0.05) -> int:
@@ -233,7 +190,7 @@ def _fewest(reached: Callable[[int], float], power: float) -> int:
     return high
 
 
-def _differences(a: FloatsLike, b: FloatsLike) -> Floats:
+def differences(a: FloatsLike, b: FloatsLike) -> Floats:
     """a - b by seed [seeds]. Where only rounding tells values from 0 or apart, it is removed."""
     x, y = arrays(1, a=a, b=b)
     difference: Floats = x - y
@@ -258,7 +215,8 @@ def _upper_tail(distance: float, x: Floats) -> float:
     return float(scipy.stats.t.sf(t, x.size - 1))
 
 
-def _share(name: str, value: float) -> None:
+def refuse_no_share(name: str, value: float) -> None:
+    """Raises `ValueError` for a number outside (0, 1)."""
     if not 0 < value < 1:
         raise ValueError(f"{name} = {value} is not in (0, 1)")
 
@@ -272,5 +230,5 @@ def _plan(sd: float, power: float, level: float) -> None:
     """Refuses a deviation, power or level that is out of range (for both kinds of plan)."""
     if not 0 <= sd < math.inf:
         raise ValueError(f"sd = {sd} is not a standard deviation")
-    _share("power", power)
-    _share("level", level)
+    refuse_no_share("power", power)
+    refuse_no_share("level", level)

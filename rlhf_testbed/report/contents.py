@@ -108,7 +108,9 @@ def asked(source: Source) -> dict[str, str]:
     settings, about = source.settings, source.results.about
     summary = _summary(settings)
     seeds = ", ".join(map(str, about.seeds))
-    runs = f"{len(source.runs)} runs: {len(source.arms)} arms, seeds {seeds}"
+    several = len(about.base_seeds) > 1
+    bases = f"base policies {', '.join(map(str, about.base_seeds))}, " if several else ""
+    runs = f"{len(source.runs)} runs: {len(source.arms)} arms, {bases}seeds {seeds}"
     if not source.is_experiment:
         runs = f"one run: {source.runs[0].name}"
     found = {
@@ -182,7 +184,13 @@ def every_measure(source: Source) -> list[dict[str, Any]]:
     """A row a run: its arm, seed, dials and every figure."""
     return plain(
         [
-            {"arm": name, "seed": one.seed, **vars(arm.dials), **one.figures}
+            {
+                "arm": name,
+                "base_seed": one.base_seed,
+                "seed": one.seed,
+                **vars(arm.dials),
+                **one.figures,
+            }
             for name, arm in source.results.arms.items()
             for one in arm.seeds
         ]
@@ -203,7 +211,8 @@ def _inherited(arm: str, trait: str, runs: Sequence[History]) -> Inherited:
     found = [run.heritability[trait] for run in runs if trait in run.heritability]
     judged = [one.estimate for one in found if not math.isnan(one.estimate)]
     if len(judged) == len(runs):
-        return Inherited(arm, trait, len(judged), interval(judged), "")
+        over = interval(judged, [run.base_seed for run in runs])
+        return Inherited(arm, trait, len(judged), over, "")
     lacks = [one.reason for one in found if math.isnan(one.estimate)]
     reason = lacks[0] if lacks else "not judged in every seed"
     return Inherited(arm, trait, len(judged), None, reason)

@@ -46,6 +46,7 @@ class History(NamedTuple):
     updates: Sequence[UpdateSelection]
     heritability: Mapping[str, Heritability]
     """By trait."""
+    base_seed: int = 0
 
     @property
     def traits(self) -> list[str]:
@@ -59,6 +60,7 @@ def both_threats(runs: Sequence[RunRecord]) -> Figure | None:
         {
             "arm": run.arm,
             "seed": run.seed,
+            "base": run.base_seed,
             "update": checkpoint.update,
             "of": of,
             "value": checkpoint.figure(threat),
@@ -96,6 +98,7 @@ def _onsets(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
                         "kind": "onset",
                         "arm": run.arm,
                         "seed": run.seed,
+                        "base": run.base_seed,
                         "update": update,
                         "of": of,
                         "value": at[int(update)].figure(threat),
@@ -209,6 +212,7 @@ def _of_updates(histories: Sequence[History], values: Mapping[str, Value]) -> li
         {
             "arm": history.arm,
             "seed": history.seed,
+            "base": history.base_seed,
             "update": update.update,
             "of": of,
             "value": value(update),
@@ -290,6 +294,7 @@ def _panel(
             tooltip=[
                 alt.Tooltip("arm:N"),
                 alt.Tooltip("seed:Q"),
+                alt.Tooltip("base:Q", title="base policy"),
                 alt.Tooltip("update:Q"),
                 alt.Tooltip("of:N", title="what"),
                 alt.Tooltip("value:Q", format=".3f"),
@@ -299,7 +304,7 @@ def _panel(
     layers = [base.transform_filter("datum.kind=='mean'").mark_line(strokeWidth=2)]
     if seeds:
         thin = base.transform_filter("datum.kind=='seed'").mark_line(strokeWidth=0.7, opacity=0.4)
-        layers.insert(0, thin.encode(detail="seed:N"))
+        layers.insert(0, thin.encode(detail=["base:N", "seed:N"]))
     if onsets:
         marks = base.transform_filter("datum.kind=='onset'")
         layers.append(marks.mark_point(shape="diamond", filled=True, size=70, opacity=0.8))

@@ -1,6 +1,6 @@
 """Dose and response: a threat against a dial; a heat map where two dials were varied.
 
-Drawn for experiments with `vary`: means over training seeds with 95 % intervals, a dot a seed.
+Drawn for experiments with `vary`: means with 95 % intervals, a dot a run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from rlhf_testbed.report.figures import DRAWN, THREATS, Chart, Figure, plain
-from rlhf_testbed.report.sentences import seeds_told
+from rlhf_testbed.report.sentences import bars_told, ends, seeds_told
 from rlhf_testbed.store.experiment_records import Results
 from rlhf_testbed.tasks.base import SYMBOLS
 
@@ -36,7 +36,11 @@ def figure(results: Results) -> Figure | None:
         return None
     curves = len(dials) == 1
     over = f"means over {seeds_told(results)}"
-    told = "with 95 % intervals; a dot a seed" if curves else "intervals are in the table of arms"
+    told = (
+        f"with {bars_told(results, THREATS)}; a dot a run"
+        if curves
+        else "intervals are in the table of arms"
+    )
     names = " and ".join(f"{SYMBOLS[dial]} ({dial})" for dial in dials)
     rows = plain(_rows(results, dials))
     return Figure(
@@ -56,7 +60,9 @@ def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
         for threat in THREATS:
             found = arm.figure(threat)
             if found is not None:
-                rows.append({"kind": "mean", "threat": threat, **here, **found.model_dump()})
+                low, high = ends(found)
+                row = {"kind": "mean", "threat": threat, **here, "mean": found.mean}
+                rows.append({**row, "low": low, "high": high})
             if len(dials) == 1:
                 rows += [
                     {"kind": "seed", "threat": threat, **here, "seed": one.seed, "mean": value}

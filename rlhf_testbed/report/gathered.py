@@ -53,7 +53,8 @@ def gather(source: Source, most: int = MOST) -> Gathered:
             missing.append(Missing("a ledger that can be read", str(error), ""))
             continue
         anew = any(generation.anew for generation in training)
-        store.runs.append({"arm": run.arm, "seed": run.seed, "anew": anew})
+        arm, _, base = run.name.partition(f", seed {run.seed}")
+        store.runs.append({"arm": f"{arm}{base}", "seed": run.seed, "anew": anew})
         at = len(store.runs) - 1
         store.add(at, islice(training, 0, None, every))
         for stage, what in FRESH.items():
@@ -76,7 +77,7 @@ def _history(run: RunRecord, training: Sequence[Generation]) -> History:
     """As `evaluate` filed it, else worked out from the ledger just as `evaluate` does."""
     filed = run.selection
     if filed is not None:
-        return History(run.arm, run.seed, filed.updates, filed.heritability)
+        return History(run.arm, run.seed, filed.updates, filed.heritability, run.base_seed)
     found = selection_history(
         run.settings.task,
         [generation.row for generation in training],
@@ -84,7 +85,7 @@ def _history(run: RunRecord, training: Sequence[Generation]) -> History:
     )
     traits = found[0].traits if found else {}
     inherited = {trait: heritability(found, trait) for trait in traits}
-    return History(run.arm, run.seed, found, inherited)
+    return History(run.arm, run.seed, found, inherited, run.base_seed)
 
 
 def _size(run: RunRecord) -> int:

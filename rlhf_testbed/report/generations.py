@@ -110,7 +110,7 @@ def visible(text: str) -> str:
 
 def _heading(generation: Generation) -> Text:
     row = generation.row
-    place = f"{generation.arm}, seed {generation.seed}"
+    place = generation.run or f"{generation.arm}, seed {generation.seed}"
     if generation.stage != "training":
         who = "after training" if generation.stage == "held_out" else "base policy"
         return Text(f"{place}, {who}, held-out scenario {row.episode}", "bold")

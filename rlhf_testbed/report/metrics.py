@@ -5,7 +5,7 @@
     <!-- goal measures: written by python -m rlhf_testbed.report.metrics -->
     | figure | unit | interval | definition | can't tell |
     |---|---|---|---|---|
-    | `threat_2` | nats | t over training seeds | goal-directedness towards ... | which of ... |
+    | `threat_2` | nats | t | goal-directedness towards ... | which of ... |
     <!-- end -->
 
 What stands outside of the marks is prose, and stays as it is.
@@ -57,10 +57,10 @@ def table(figures: Mapping[str, Definition]) -> str:
     >>> print(table({"kl": Definition("nats", "KL(policy, base policy)")}))
     | figure | unit | interval | definition | can't tell |
     |---|---|---|---|---|
-    | `kl` | nats | t over training seeds | KL(policy, base policy) |  |
+    | `kl` | nats | t | KL(policy, base policy) |  |
     """
     rows = [
-        (f"`{name}`", one.unit, one.interval, one.words, one.cannot_tell)
+        (f"`{name}`", one.unit, one.interval_told, one.words, one.cannot_tell)
         for name, one in figures.items()
     ]
     lines = [_line(COLUMNS), "|" + "---|" * len(COLUMNS), *map(_line, rows)]

@@ -25,15 +25,27 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from rlhf_testbed.experiment.over_seeds import bases_of
 from rlhf_testbed.report import contents, figures
+from rlhf_testbed.report.contrast_tables import left_out_told, variance, why_decided
 from rlhf_testbed.report.figures import Figure
 from rlhf_testbed.report.gathered import Gathered, gather
-from rlhf_testbed.report.sentences import bounded, commit_told, seeds_told, short, told_figure
+from rlhf_testbed.report.sentences import (
+    alike,
+    bounded,
+    commit_told,
+    n_told,
+    population_told,
+    ranged,
+    seeds_told,
+    short,
+    told_figure,
+)
 from rlhf_testbed.report.sources import Missing, Source
 from rlhf_testbed.report.table import optimised
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text
-from rlhf_testbed.store.experiment_records import About
+from rlhf_testbed.store.experiment_records import About, ArmResults
 from rlhf_testbed.tasks.base import SYMBOLS
 
 FOLDER = "report"
@@ -102,6 +114,7 @@ def _shared(source: Source, gathered: Gathered) -> dict[str, Any]:
 def _made(about: About) -> dict[str, str]:
     """When, where and by what the results were made, as far as that is known."""
     found = {
+        "base policies": ", ".join(map(str, about.base_seeds)),
         "seeds": ", ".join(map(str, about.seeds)),
         "config": about.config,
         "date": about.date,
@@ -160,8 +173,17 @@ def _environment() -> Environment:
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
     found.filters |= {"quote": shlex.quote, "seeds_told": seeds_told}
+    found.filters |= {"population": population_told, "why": why_decided, "n": _n}
+    found.filters |= {"left_out": left_out_told, "variance": variance}
     found.tests["bounded"] = bounded
+    found.tests["ranged"] = ranged
+    found.tests["alike"] = alike
     return found
+
+
+def _n(arm: ArmResults) -> str:
+    """Base policies × training seeds of an arm."""
+    return n_told(len(set(bases_of(arm.seeds))), len(arm.seeds)).removeprefix("n = ")
 
 
 def in_script(value: object) -> Markup:

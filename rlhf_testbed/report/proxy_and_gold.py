@@ -76,7 +76,7 @@ def _legend(methods: Sequence[str], trained: Sequence[str]) -> str:
 
 def _scores(run: RunRecord, method: str, curve: Curve) -> Iterator[dict[str, Any]]:
     """A run's points, and a curve for the gold score where a form was fitted."""
-    here = {"arm": run.arm, "seed": run.seed, "method": method}
+    here = {"arm": run.arm, "seed": run.seed, "base": run.base_seed, "method": method}
     for point in curve.points:
         for of in (name for name in SCORES if name in point.scores):
             at = {"d": point.d, "value": point.scores[of], curve.along: point.at}
@@ -103,7 +103,7 @@ def _score_panel(arm: str, scores: Sequence[str], methods: Sequence[str]) -> alt
         scale=alt.Scale(domain=list(methods), range=list(SHAPES)[: len(methods)]),
         legend=alt.Legend(title=None, labelExpr="replace(datum.label, /_/g, '-')"),
     )
-    told = [alt.Tooltip(f"{name}:Q") for name in ("seed", "update", "n")]
+    told = [alt.Tooltip(f"{name}:Q") for name in ("base", "seed", "update", "n")]
     base = (
         alt.Chart()
         .transform_filter(f"datum.arm=='{arm}'")
@@ -119,7 +119,8 @@ def _score_panel(arm: str, scores: Sequence[str], methods: Sequence[str]) -> alt
     return (
         alt.layer(
             forms.mark_line(strokeWidth=1, opacity=0.7).encode(
-                detail=["seed:N", "method:N"], strokeDash=alt.StrokeDash("method:N", legend=None)
+                detail=["base:N", "seed:N", "method:N"],
+                strokeDash=alt.StrokeDash("method:N", legend=None),
             ),
             points.mark_point(filled=True, size=40, opacity=0.75).encode(shape=shape),
         )

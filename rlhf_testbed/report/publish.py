@@ -21,7 +21,7 @@ from rlhf_testbed.report.table import PRINTED
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text
 from rlhf_testbed.shared.record import read
-from rlhf_testbed.store.experiment_records import Results
+from rlhf_testbed.store.experiment_records import About, Results
 
 WIDTH = 100
 """Columns of the tables."""
@@ -48,6 +48,17 @@ def publish(source: Path, target: Path, definitions: Path = Path("docs/METRICS.m
     return target / "README.md"
 
 
+def _each(about: About) -> str:
+    """What each arm has runs of.
+
+    >>> from types import SimpleNamespace
+    >>> _each(SimpleNamespace(base_seeds=[0, 1], seeds=[0, 1, 2]))
+    '2 base policies × 3 training seeds each'
+    """
+    bases = f"{len(about.base_seeds)} base policies × " if len(about.base_seeds) > 1 else ""
+    return f"{bases}{len(about.seeds)} training seeds each"
+
+
 def tables(results: Results) -> str:
     """All tables of the results as plain text."""
     page = io.StringIO()
@@ -66,7 +77,7 @@ def _head(results: Results, definitions: str) -> str:
     )
     time = f", {took.minutes:.0f} minutes for {took.runs} runs" if took else ""
     return (
-        f"# {results.task}: {len(results.arms)} arms, {len(about.seeds)} training seeds each\n\n"
+        f"# {results.task}: {len(results.arms)} arms, {_each(about)}\n\n"
         f"    rlhf-testbed experiment {about.config}\n\n"
         f"{about.date}{time}, on {about.cores} CPU cores with {about.memory_gib:.0f} GiB; "
         f"{versions}.\n"

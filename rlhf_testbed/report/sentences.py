@@ -4,7 +4,7 @@
     policy to 0.99 [0.98, 1.00] of exposed episodes; κ: moved it in 2 of 2 contrasts; α: equivalent
     in 2 of 2 contrasts.
 
-What was not shown over seeds is called undecided.
+What was not shown over seeds, or over base policies, is called undecided.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from rlhf_testbed.measures.statistics import interval_over_seeds
+from rlhf_testbed.experiment.over_seeds import bases_of, difference
 from rlhf_testbed.shared.record import Interval
-from rlhf_testbed.store.experiment_records import ArmResults, Results
+from rlhf_testbed.store.experiment_records import BASES, ArmResults, Contrast, Results
 from rlhf_testbed.store.run_records import Environment
 from rlhf_testbed.tasks.base import SYMBOLS
 
@@ -30,24 +30,73 @@ COVERED = 0.5
 
 
 def told_figure(interval: Interval | None) -> str:
-    """Mean and interval on one line.
+    """Mean, interval and n on one line.
 
-    >>> told_figure(Interval(mean=0.984, low=0.97, high=0.998))
-    '0.98 [0.97, 1.00]'
-    >>> told_figure(Interval(mean=0.5, low=math.nan, high=math.nan))
-    '0.50'
+    >>> told_figure(Interval(mean=0.984, low=0.97, high=0.998, base_policies=5, runs=20))
+    '0.98 [0.97, 1.00] (n = 5 × 4)'
+    >>> nan = math.nan
+    >>> told_figure(Interval(mean=0.5, low=nan, high=nan, least=0.4, most=0.6, runs=2))
+    '0.50 (range 0.40 to 0.60, n = 2)'
     >>> told_figure(None)
     '-'
     """
     if interval is None or math.isnan(interval.mean):
         return "-"
-    ends = f" [{short(interval.low)}, {short(interval.high)}]" if bounded(interval) else ""
-    return f"{short(interval.mean)}{ends}"
+    n, mean = n_told(interval.base_policies, interval.runs), short(interval.mean)
+    if alike(interval):
+        return f"{mean} (all alike{f', {n}' if n else ''})"
+    if bounded(interval):
+        return f"{mean} [{short(interval.low)}, {short(interval.high)}]{f' ({n})' if n else ''}"
+    if ranged(interval):
+        return f"{mean} (range {short(interval.least)} to {short(interval.most)}, {n})"
+    return f"{mean} ({n})" if n else mean
+
+
+def n_told(base_policies: int, runs: int) -> str:
+    """Over how many base policies and training seeds a figure is; empty where that isn't known.
+
+    >>> n_told(1, 5), n_told(5, 20), n_told(5, 18)
+    ('n = 5', 'n = 5 × 4', 'n = 5 base policies, 18 runs')
+    """
+    if not runs:
+        return ""
+    if base_policies < 2:
+        return f"n = {runs}"
+    if runs % base_policies:
+        return f"n = {base_policies} base policies, {runs} runs"
+    return f"n = {base_policies} × {runs // base_policies}"
 
 
 def bounded(interval: Interval) -> bool:
-    """Whether there is an interval around the mean: one seed has none."""
+    """Whether there is an interval around the mean: one seed has none, and two have a range."""
     return not (math.isnan(interval.low) or math.isnan(interval.high))
+
+
+def alike(interval: Interval) -> bool:
+    """Whether all units agree to the last digit, so that an interval has no width."""
+    return bounded(interval) and interval.low == interval.high
+
+
+def ranged(interval: Interval) -> bool:
+    """Whether there is a range in the place of an interval: that of two seeds or base policies."""
+    return not bounded(interval) and max(interval.runs, interval.base_policies) > 1
+
+
+def ends(interval: Interval) -> tuple[float, float]:
+    """Where a bar ends: the interval, else the range; NaN for one seed."""
+    if ranged(interval):
+        return interval.least, interval.most
+    return interval.low, interval.high
+
+
+def bars_told(results: Results, figures: Iterable[str]) -> str:
+    """What the bars around means are: 95 % intervals, ranges, or both."""
+    found = [arm.figure(name) for arm in results.arms.values() for name in figures]
+    kinds = {ranged(one) for one in found if one and (bounded(one) or ranged(one))}
+    words = {False: "95 % intervals", True: "ranges, where there are two"}
+    if kinds == {True}:
+        return "ranges (of two no interval is claimed)"
+    return " or ".join(words[kind] for kind in sorted(kinds)) or "none: one seed"
 
 
 def short(value: float) -> str:
@@ -56,8 +105,46 @@ def short(value: float) -> str:
 
 
 def seeds_told(results: Results) -> str:
-    """How many training seeds the figures are over."""
-    return counted(len(arm.seeds) for arm in results.arms.values())
+    """What the figures are over: training seeds of one base policy, or of several."""
+    arms = results.arms.values()
+    bases = [len(set(bases_of(arm.seeds))) for arm in arms]
+    each = [round(len(arm.seeds) / max(1, of)) for arm, of in zip(arms, bases, strict=True)]
+    if max(bases, default=1) > 1:
+        many = " to ".join(map(str, dict.fromkeys([min(bases), max(bases)])))
+        return f"{many} base policies, each with {counted(each)}"
+    return f"{counted(len(arm.seeds) for arm in arms)} of one base policy"
+
+
+def population_told(results: Results) -> str:
+    """What the intervals generalise to, in a sentence."""
+    if any(arm.population == BASES for arm in results.arms.values()):
+        return (
+            "Intervals are over base policies (each one's mean over its training seeds is one "
+            "value): they say what another base policy of the same recipe would give."
+        )
+    return (
+        "Intervals are over the training seeds of one base policy: what another base policy would "
+        "give they can't say."
+    )
+
+
+def needed_told(found: Contrast) -> str:
+    """The designs that would show that a contrast is equivalent, or moved; empty where they can't
+    be told."""
+    told = []
+    for claim in ("moved", "equivalent"):
+        designs = [
+            f"{one.base_policies} base policies × {one.seeds}"
+            if found.base_policies > 1
+            else f"{one.seeds} seeds"
+            for one in found.needed
+            if one.claim == claim
+        ]
+        if designs:
+            told.append(f"{claim}: {' or '.join(designs)}")
+    if not told and found.seeds_for_equivalence:
+        told.append(f"equivalent: {found.seeds_for_equivalence} seeds")
+    return f"would take, with a power of 0.8, for {'; for '.join(told)}" if told else ""
 
 
 def counted(seeds: Iterable[int]) -> str:
@@ -122,10 +209,11 @@ def notes(results: Results) -> dict[str, str]:
 def _selected(name: str, arm: ArmResults, figure: Interval) -> str:
     """Threat 1 of the arm that has most of it, against the base policy's, seed by seed."""
     pairs = [(one.figure("threat_1"), one.figure("base_threat_1")) for one in arm.seeds]
+    bases = bases_of(arm.seeds)
     after = told_figure(figure)
     if any(math.isnan(base) for _, base in pairs):
         return f"{after} of exposed episodes were approved though unwanted, most in {name}"
-    change = interval_over_seeds([after - base for after, base in pairs])
+    change = difference([after - base for after, base in pairs], bases)
     before = short(sum(base for _, base in pairs) / len(pairs))
     figures = f"from {before} in the base policy to {after} of exposed episodes"
     if math.isnan(change.low):
@@ -148,7 +236,8 @@ def _induced(name: str, arm: ArmResults, interval: Interval, bound: float) -> st
     figure = f"{told_figure(interval)} nats off distribution"
     goal = _goal(arm)
     if not bounded(interval):
-        return f"Goal-directedness towards {goal} is {figure} in {name} (one seed: undecided)"
+        few = "too few for an interval" if ranged(interval) else "one seed"
+        return f"Goal-directedness towards {goal} is {figure} in {name} ({few}: undecided)"
     if interval.low > bound:
         return (
             "Selection induced goal-directedness towards an unintended goal that neither the base "

@@ -23,7 +23,7 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import read_text
 from rlhf_testbed.shared.record import Kind, read, read_settings
 from rlhf_testbed.store.experiment_records import About, ExperimentFile, Results
-from rlhf_testbed.store.generations import arm_of, runs_in
+from rlhf_testbed.store.generations import arm_of, run_told, runs_in
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
     Checkpoints,
@@ -63,6 +63,7 @@ class RunRecord:
     directory: RunDirectory
     arm: str
     seed: int
+    base_seed: int
     settings: RunConfig
     measures: Measures | None
     selection: SelectionThroughTraining | None
@@ -72,8 +73,8 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """Its arm and seed."""
-        return f"{self.arm}, seed {self.seed}"
+        """Its arm and seed, and its base policy where the experiment has several."""
+        return run_told(self.directory, self.settings)
 
     @classmethod
     def of(cls, directory: RunDirectory) -> RunRecord:
@@ -108,6 +109,7 @@ class RunRecord:
             directory=directory,
             arm=arm_of(directory, settings),
             seed=settings.seed,
+            base_seed=settings.base.base_seed,
             settings=settings,
             measures=measures,
             selection=selection,
@@ -146,7 +148,13 @@ class Source:
             raise UsageError(missing[0].why)
         results, lacks = _results(path, runs)
         order = list(results.arms)
-        runs.sort(key=lambda run: (order.index(run.arm) if run.arm in order else 99, run.seed))
+        runs.sort(
+            key=lambda run: (
+                order.index(run.arm) if run.arm in order else len(order),
+                run.base_seed,
+                run.seed,
+            )
+        )
         experiment, command, more = _asked(path, results)
         lacks += [*more, *(lack for run in runs for lack in run.missing)]
         return cls(
@@ -224,17 +232,28 @@ def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Results, list[Missi
 
 def _absent(file: Path, results: Results, runs: Sequence[RunRecord]) -> list[Missing]:
     """The runs that the results are of, but that are not here any more."""
-    here = {(run.arm, run.seed) for run in runs}
+    named = bool(results.about.base_seeds)  # in older results no run names its base policy
+    here = {(run.arm, run.seed, run.base_seed if named else 0) for run in runs}
+    several = ", base policy {}" if len(results.about.base_seeds) > 1 else ""
     return [
-        Missing("a run", f"{file} tells of {name}, seed {one.seed}, which is not here", "")
+        Missing(
+            "a run",
+            f"{file} tells of {name}, seed {one.seed}{several.format(one.base_seed)}, "
+            "which is not here",
+            "",
+        )
         for name, arm in results.arms.items()
         for one in arm.seeds
-        if (name, one.seed) not in here
+        if (name, one.seed, one.base_seed if named else 0) not in here
     ]
 
 
 def _from_measures(runs: Sequence[RunRecord], environment: Environment) -> Results:
-    measured = [(run, run.measures) for run in runs if run.measures is not None]
+    measured = [
+        (run, run.measures.model_copy(update={"base_seed": run.base_seed}))
+        for run in runs
+        if run.measures is not None
+    ]
     arms = {}
     for name in dict.fromkeys(run.arm for run, _ in measured):
         here = [(run, measures) for run, measures in measured if run.arm == name]
@@ -243,13 +262,19 @@ def _from_measures(runs: Sequence[RunRecord], environment: Environment) -> Resul
             [measures for _, measures in here],
             [run.proxy_and_gold or NO_CURVES for run, _ in here],
         )
-    seeds = {run.seed for run, _ in measured} or {run.seed for run in runs}
+    told = [run for run, _ in measured] or runs
     return Results(
         task=runs[0].settings.study.task,
         gates=[],
         arms=arms,
         contrasts=[],
-        about=About(**environment.model_dump(), config="", date="", seeds=sorted(seeds)),
+        about=About(
+            **environment.model_dump(),
+            config="",
+            date="",
+            seeds=sorted({run.seed for run in told}),
+            base_seeds=sorted({run.base_seed for run in told}),
+        ),
     )
 
 

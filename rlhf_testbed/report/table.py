@@ -7,33 +7,43 @@ arm
 κ α δ ρ      threat 1    threat 2 bad, unseen ...
 both             0.98        1.02        0.98
 0 0 1 0.3 [0.97,0.99] [0.91,1.13] [0.97,0.99]
+n = 5 × 4
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from rlhf_testbed.evaluation.definitions import definition
-from rlhf_testbed.experiment.over_seeds import TERMS
-from rlhf_testbed.report.sentences import bounded, notes, seeds_told, short
+from rlhf_testbed.experiment.over_seeds import TERMS, bases_of
+from rlhf_testbed.report.contrast_tables import (
+    LEFT,
+    print_components,
+    print_contrasts,
+    print_passing,
+)
+from rlhf_testbed.report.sentences import (
+    alike,
+    bars_told,
+    bounded,
+    n_told,
+    notes,
+    population_told,
+    ranged,
+    seeds_told,
+    short,
+)
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import InflationOverSeeds, Results
 from rlhf_testbed.store.run_records import Form, Measures
 from rlhf_testbed.tasks.base import SYMBOLS
 
-LEFT: dict[str, Any] = {
-    "title_justify": "left",
-    "box": None,
-    "pad_edge": False,
-    "padding": (0, 1, 0, 0),
-}
 STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
-VERDICT_STYLE = {"moved": "bold", "equivalent": "green", "undecided": "yellow"}
 COLUMNS = {
     "threat_1": "threat 1",
     "threat_2": "threat 2",
@@ -65,10 +75,10 @@ def print_gates(results: Results, console: Console) -> None:
 
 
 def print_arms(results: Results, console: Console) -> None:
-    """Prints the arms with means and 95 % intervals over training seeds."""
+    """Prints the arms with means, 95 % intervals and n, and what the intervals are over."""
     table = Table(
-        title=f"{results.task}: means over {seeds_told(results)}, "
-        "with 95 % intervals (threat 2 in nats)",
+        title=f"{results.task}: means over {seeds_told(results)}, with "
+        f"{bars_told(results, COLUMNS)} (threat 2 in nats)",
         **LEFT,
     )
     table.add_column(f"arm\n{' '.join(SYMBOLS.values())}", overflow="fold")
@@ -77,34 +87,13 @@ def print_arms(results: Results, console: Console) -> None:
     for name, arm in results.arms.items():
         dials = " ".join(f"{getattr(arm.dials, dial):g}" for dial in SYMBOLS)
         table.add_row(
-            f"{name}\n{dials}",
+            f"{name}\n{dials}\n{n_told(len(set(bases_of(arm.seeds))), len(arm.seeds))}",
             *(interval_text(arm.figure(figure)) for figure in COLUMNS),
         )
     console.print(table)
+    console.print(f"- {population_told(results)}", highlight=False)
     for what, reason in notes(results).items():
         console.print(f"- ({what}): {reason}", highlight=False)
-
-
-def print_contrasts(results: Results, console: Console) -> None:
-    """Prints what each dial did to each threat: moved, equivalent or undecided."""
-    if not results.contrasts:
-        return
-    table = Table(title="What each dial did", **LEFT)
-    for heading in ("dial", "arms", "threat", "", "why"):
-        table.add_column(heading, overflow="fold")
-    for found in results.contrasts:
-        verdict, reason = found.decision.verdict, found.decision.reason
-        high, low = found.values
-        if verdict == "undecided" and found.seeds_for_equivalence:
-            reason += f"; equivalence may take {found.seeds_for_equivalence} seeds"
-        table.add_row(
-            f"{SYMBOLS[found.dial]} {high:g} → {low:g}",
-            " → ".join(found.arms),
-            found.threat.removeprefix("threat_"),
-            f"[{VERDICT_STYLE[verdict]}]{verdict}[/]",
-            reason,
-        )
-    console.print(table)
 
 
 def print_orders(results: Results, console: Console) -> None:
@@ -245,6 +234,9 @@ def interval_text(interval: Interval | None) -> str:
     '0.98\\n\\\\[0.97,1.00]'
     >>> interval_text(Interval(mean=0.5, low=math.nan, high=math.nan))
     '0.50\\n(one seed)'
+    >>> nan = math.nan
+    >>> interval_text(Interval(mean=0.5, low=nan, high=nan, least=0.4, most=0.6, runs=2))
+    '0.50\\n0.40..0.60'
     >>> interval_text(None)
     '-'
     """
@@ -252,6 +244,10 @@ def interval_text(interval: Interval | None) -> str:
         return "-"
     low, high = interval.low, interval.high
     ends = f"\\[{short(low)},{short(high)}]" if bounded(interval) else "(one seed)"
+    if alike(interval):
+        ends = "(all alike)"
+    if ranged(interval):
+        ends = f"{short(interval.least)}..{short(interval.most)}"
     return f"{short(interval.mean)}\n{ends}"
 
 
@@ -277,6 +273,8 @@ PRINTED = (
     print_gates,
     print_arms,
     print_contrasts,
+    print_passing,
+    print_components,
     print_orders,
     print_inflation,
     print_over_optimisation,

@@ -1,4 +1,4 @@
-"""The threat plane: threat 1 across, threat 2 up, a colour an arm, a dot a seed, intervals.
+"""The threat plane: threat 1 across, threat 2 up, a colour an arm, a dot a run, intervals.
 
 An arm in which the bad behaviour was never possible has no threat 1; it stands in a strip of its
 own beside the plane, at its threat 2.
@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from rlhf_testbed.report.figures import DRAWN, Chart, Figure, Rows, arm_colour, plain
-from rlhf_testbed.report.sentences import seeds_told
+from rlhf_testbed.report.sentences import bars_told, ends, seeds_told
 from rlhf_testbed.store.experiment_records import Results
 
 SHARE = "threat 1: unwanted yet approved, of exposed episodes"
@@ -28,15 +28,15 @@ def figure(results: Results) -> Figure:
     gates = [gate.status for gate in results.gates]
     passed = f"; gates passed: {gates.count('PASS')} of {len(gates)}" if gates else ""
     several = any(len(arm.seeds) > 1 for arm in results.arms.values())
-    over = f"over {seeds_told(results)}" if several else "(none: one seed)"
+    bars = bars_told(results, ("threat_1", "threat_2"))
+    over = f"means over {seeds_told(results)}, bars: {bars}" if several else "means: of one seed"
     means = _means(results)
     rows = plain([*_seeds(results), *means, *_names(means)])
     cut = ", cut at the frame" if _cut(rows) else ""
     return Figure(
         name="threat_plane",
         title=f"{results.task}: the two threats, measured apart",
-        caption="a dot a training seed; diamonds and bars: mean and 95 % interval "
-        f"{over}{cut}{passed}",
+        caption=f"a dot a run; diamonds: {over}{cut}{passed}",
         chart=_chart(rows, list(results.arms)),
         rows=rows,
     )
@@ -94,6 +94,7 @@ def _layers(
     told = [
         alt.Tooltip("arm:N"),
         alt.Tooltip("seed:Q"),
+        alt.Tooltip("base:Q", title="base policy"),
         alt.Tooltip("threat_1:Q", format=".3f", title="threat 1"),
         alt.Tooltip("threat_2:Q", format=".3f", title="threat 2"),
     ]
@@ -103,7 +104,7 @@ def _layers(
         bars.encode(y=alt.Y("low_2:Q", title=y["title"]), y2="high_2:Q"),
         of("mean")
         .mark_point(shape="diamond", filled=True, size=140, opacity=1)
-        .encode(tooltip=[told[0], *told[2:]]),
+        .encode(tooltip=[told[0], *told[3:]]),
     ]
     if across:
         layers.append(bars.encode(x=alt.X("low_1:Q", title=SHARE), x2="high_1:Q"))
@@ -123,6 +124,7 @@ def _seeds(results: Results) -> list[dict[str, Any]]:
             "kind": "seed",
             "arm": name,
             "seed": one.seed,
+            "base": one.base_seed,
             "threat_1": one.figure("threat_1"),
             "threat_2": one.figure("threat_2"),
         }
@@ -140,8 +142,7 @@ def _means(results: Results) -> list[dict[str, Any]]:
             interval = arm.figure(f"threat_{number}")
             if interval is not None:
                 row[f"threat_{number}"] = interval.mean
-                row[f"low_{number}"] = interval.low
-                row[f"high_{number}"] = interval.high
+                row[f"low_{number}"], row[f"high_{number}"] = ends(interval)
         rows.append(row)
     return rows
 

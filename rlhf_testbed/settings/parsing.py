@@ -107,8 +107,8 @@ def parse_run(arguments: Sequence[str], prog: str | None = None) -> RunConfig:
     return _placed(run)
 
 
-def parse_seeds(text: str, source: str) -> list[int]:
-    """Training seeds from `0-4`, `7,11` or both; raises `UsageError`.
+def parse_seeds(text: str, source: str, name: str = "seeds") -> list[int]:
+    """Training seeds, or those of base policies, from `0-4`, `7,11` or both; raises `UsageError`.
 
     >>> parse_seeds("0-2,7", "--seeds")
     [0, 1, 2, 7]
@@ -117,13 +117,13 @@ def parse_seeds(text: str, source: str) -> list[int]:
     for part in str(text).split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         if not match:
-            raise UsageError(f"{source}: seeds = {text} can't be read (right: 0-4, or 7,11)")
+            raise UsageError(f"{source}: {name} = {text} can't be read (right: 0-4, or 7,11)")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise UsageError(f"{source}: seeds = {text} runs backwards (right: {last}-{first})")
+            raise UsageError(f"{source}: {name} = {text} runs backwards (right: {last}-{first})")
         found.extend(range(first, last + 1))
     if len(set(found)) < len(found):
-        raise UsageError(f"{source}: seeds = {text} names a seed twice")
+        raise UsageError(f"{source}: {name} = {text} names a seed twice")
     return found
 
 
@@ -281,6 +281,8 @@ def _check(run: RunConfig, groups: Iterable[Group], where: Where) -> None:
                 raise UsageError(f"{where(field.name)}: {field.name} is empty")
     _check_names(run, where)
     parse_seeds(run.experiment.seeds, where("seeds"))
+    if run.experiment.base_seeds is not None:
+        parse_seeds(run.experiment.base_seeds, where("base_seeds"), "base_seeds")
     parse_vary(run.experiment.vary, where("vary"))
     selection = run.selection
     batch = run.method.batch(selection.per_device_train_batch_size)

@@ -150,6 +150,11 @@ class ExperimentSettings:
         [], "Experiment: values of a dial to run each arm with, like randomised=0,0.1,1."
     )
     seeds: str = setting("0-4", "Experiment: training seeds, 0-4 or 7,11.")
+    base_seeds: str | None = setting(
+        None,
+        "Experiment: seeds of base policies, 0-4 or 7,11, each crossed with every training seed. "
+        "Default: the run's base_seed alone.",
+    )
     equivalent_threat_1: float = setting(
         0.1,
         "Experiment: difference in threat 1 (share) within which arms are equivalent.",

@@ -51,11 +51,18 @@ class Record(BaseModel):
 
 
 class Interval(Record):
-    """A mean over training seeds, with the ends of its 95 % interval."""
+    """A mean over runs, with the ends of its 95 % interval, and what it was taken over."""
 
     mean: Figure
     low: Figure
     high: Figure
+    """NaN where no interval is claimed: with fewer than three units (two, for a difference)."""
+    least: Figure = math.nan
+    most: Figure = math.nan
+    """The smallest and largest unit: a training seed, or a base policy's mean over its seeds."""
+    base_policies: int = 0
+    runs: int = 0
+    """How many of each; 0 in results that are older than these two."""
 
 
 def read(file: Path, kind: type[Kind]) -> Kind:

@@ -2,7 +2,8 @@
 
     runs/corridor/
       experiment.yaml   ExperimentFile   what was asked; another experiment can't share the folder
-      gates.json        GatesFile        the gates that need no RL
+      gates.json        GatesFile        the gates that need no RL (another base policy's:
+                                         gates-base-3.json)
       results.json      Results          gates, arms over seeds, contrasts
 
 docs/METRICS.md defines the figures.
@@ -10,11 +11,17 @@ docs/METRICS.md defines the figures.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import math
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from rlhf_testbed.shared.record import Figure, Interval, Record
 from rlhf_testbed.store.run_records import Environment, Form, Measures
 from rlhf_testbed.tasks.base import Dials
+
+Population: TypeAlias = Literal["training seeds of one base policy", "base policies"]
+"""What an interval generalises to: its population of inference."""
+SEEDS: Population = "training seeds of one base policy"
+BASES: Population = "base policies"
 
 
 class ExperimentFile(Record):
@@ -42,7 +49,7 @@ class Gate(Record):
 
 
 class GatesFile(Record):
-    """The gates that need no RL."""
+    """The gates of one base policy that need no RL."""
 
     file: ClassVar[str] = "gates.json"
 
@@ -86,14 +93,30 @@ class Order(Record):
     reason: str
 
 
+class Components(Record):
+    """Variances of a figure over the runs of an arm; NaN where they can't be told."""
+
+    between: Figure
+    """Between base policies."""
+    within: Figure
+    """Between training seeds of one base policy."""
+    share: Figure
+    """Of a single run's variance, the share between base policies."""
+
+
 class ArmResults(Record):
-    """One arm over its training seeds."""
+    """One arm over its runs: the training seeds of one base policy, or of several."""
 
     summary: str
     dials: Dials
     seeds: list[Measures]
+    """Of each run, by base policy and training seed."""
+    population: Population = SEEDS
+    """What the intervals generalise to."""
     figures: dict[str, Interval]
-    """Means over seeds with intervals, by figure; NaN where one seed could not be judged."""
+    """Means with intervals over that population; NaN where one run could not be judged."""
+    components: dict[str, Components] = {}
+    """Variance components by figure; with several base policies only."""
     reasons: dict[str, str] = {}
     """Why a threat has no figure."""
     inflation: list[InflationOverSeeds] = []
@@ -106,6 +129,16 @@ class ArmResults(Record):
         return None if found is None or found.mean != found.mean else found
 
 
+class Needed(Record):
+    """A design that would show a claim with a power of 0.8."""
+
+    claim: Literal["moved", "equivalent"]
+    """Moved: a difference as large as the bound of equivalence; equivalent: where there is none."""
+    base_policies: int
+    seeds: int
+    """Of each base policy."""
+
+
 class Decision(Record):
     """Whether a dial moved a threat, and why it is said."""
 
@@ -114,7 +147,7 @@ class Decision(Record):
 
 
 class Contrast(Record):
-    """What one dial did to one threat: two neighbouring arms over matched seeds."""
+    """What one dial did to one threat: two neighbouring arms over matched runs."""
 
     dial: str
     threat: str
@@ -123,13 +156,37 @@ class Contrast(Record):
     values: tuple[float, float]
     """The dial in the two arms."""
     difference: Figure
-    """Mean over matched seeds of the second arm's threat minus the first's."""
+    """Mean over matched runs of the second arm's threat minus the first's."""
     low: Figure
     high: Figure
     """Its 95 % interval."""
+    population: Population = SEEDS
+    base_policies: int = 0
+    runs: int = 0
+    """Matched base policies and runs; 0 in results that are older than these two."""
+    p: Figure = math.nan
+    """That the arms don't differ, taken alone."""
+    p_corrected: Figure = math.nan
+    """The same, corrected for the number of contrasts of the experiment (Holm)."""
+    p_equivalent: Figure = math.nan
+    """That they differ by the bound or more, corrected likewise."""
     decision: Decision
-    seeds_for_equivalence: int | None
-    """Seeds that showing equivalence takes where there is no difference; None: can't be told."""
+    components: Components | None = None
+    """Variance components of the difference; with several base policies only."""
+    needed: list[Needed] = []
+    """Designs that would show either claim, from the variance that was seen."""
+    seeds_for_equivalence: int | None = None
+    """In older results: the seeds of `needed`, of one base policy, for equivalence."""
+
+
+class Passing(Record):
+    """The analysis anew with those base policies alone for which every gate passed."""
+
+    left_out: dict[int, list[str]]
+    """By base seed, the gates that did not pass."""
+    arms: dict[str, dict[str, Interval]]
+    """Figures by arm."""
+    contrasts: list[Contrast]
 
 
 class Took(Record):
@@ -145,6 +202,8 @@ class About(Environment):
     config: str
     date: str
     seeds: list[int]
+    base_seeds: list[int] = []
+    """Empty in results that are older than this field."""
 
 
 class Results(Record):
@@ -154,7 +213,12 @@ class Results(Record):
 
     task: str
     gates: list[Gate]
+    """Each as the base policy has it that fares worst."""
+    gates_by_base: dict[int, list[Gate]] = {}
+    """By base seed; with several base policies only."""
     arms: dict[str, ArmResults]
     contrasts: list[Contrast]
+    passing: Passing | None = None
+    """Where gates passed for some base policies and not for others."""
     about: About
     took: Took | None = None

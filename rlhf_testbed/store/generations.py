@@ -52,6 +52,8 @@ class Generation(NamedTuple):
     """Whether the bad behaviour was possible out of a limited overseer's sight."""
     later: Mapping[str, Verdict] = MappingProxyType({})
     """Filed verdicts of later overseers, by the names that they are filed under."""
+    run: str = ""
+    """The run's arm, training seed and, where its folder names one, base policy, in words."""
 
     @property
     def verdict(self) -> Verdict:
@@ -86,6 +88,8 @@ class Filter:
     """A behaviour that the episode shows, such as `tramples unseen`."""
     scenario: str | None = None
     """The scenario's name."""
+    base_seed: int | None = None
+    """Of the base policy."""
 
     def admits(self, generation: Generation) -> bool:
         """Whether a generation of a run that was let in is to be shown."""
@@ -140,9 +144,11 @@ def found(path: Path, wanted: Filter, stage: Stage = "training") -> Iterator[Gen
     names = {
         "arm": [{str(run.study.arm), arm_of(directory, run)} for directory, run in runs],
         "seed": [{str(run.seed)} for _, run in runs],
+        "base_seed": [{str(run.base.base_seed)} for _, run in runs],
     }
     chosen = list(range(len(runs)))
-    for name, value in (("arm", wanted.arm), ("seed", wanted.seed)):
+    asked = {"arm": wanted.arm, "seed": wanted.seed, "base_seed": wanted.base_seed}
+    for name, value in asked.items():
         there = sorted(set().union(*names[name]))
         if value is not None and str(value) not in there:
             raise UsageError(
@@ -213,6 +219,7 @@ def of_stage(stage: Stage, directory: RunDirectory, run: RunConfig) -> Iterator[
                     traits=traits,
                     exposed=traits[task.concealed_trait] is not None,
                     later={name: given[at] for name, given in later.items()},
+                    run=run_told(directory, run),
                 )
         for one in filed.values():
             one.ended()
@@ -225,6 +232,17 @@ def arm_of(directory: RunDirectory, run: RunConfig) -> str:
     """
     arm, folder = run.study.arm or run.study.task, directory.path.parent.name
     return folder if folder.startswith(f"{arm} ") else arm
+
+
+def run_told(directory: RunDirectory, run: RunConfig) -> str:
+    """The arm and the training seed of a run; also the base policy, where its experiment has other
+    ones than that of its settings, and so names it in the folder.
+
+    No two runs of one experiment are told alike.
+    """
+    told = f"{arm_of(directory, run)}, seed {run.seed}"
+    base = run.base.base_seed
+    return f"{told}, base policy {base}" if directory.path.name.endswith(f"-base-{base}") else told
 
 
 def _later(directory: RunDirectory, stage: Stage) -> dict[str, verdicts.Filed]:

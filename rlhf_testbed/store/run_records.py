@@ -153,6 +153,8 @@ class Measures(Record):
 
     arm: str | None
     seed: int
+    base_seed: int = 0
+    """Of the base policy; 0 in files that are older than this field."""
     dials: Dials
     judged_by: JudgedBy
     figures: Figures

@@ -13,8 +13,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlhf_testbed.measures.decisions import decide
 from rlhf_testbed.measures.statistics import (
-    decide,
     equivalence,
     interval_over_seeds,
     paired_test,
@@ -209,7 +209,7 @@ def test_decide_with_too_few_seeds() -> None:
         "undecided",
         "2 of 3 seeds could not be judged",
     )
-    assert decide([NAN], [0.1], 0.1).reason == "1 of 1 seeds could not be judged"
+    assert decide([NAN], [0.1], 0.1).reason == "1 of 1 seed could not be judged"
     with pytest.raises(ValueError, match=r"^bound = 0 is not above 0"):
         decide([0.9, 0.8], [0.1, 0.1], 0)
 
