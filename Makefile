@@ -17,7 +17,7 @@ TO ?=
 BIN := .venv/bin
 
 .PHONY: help setup demo pictures test slow check bench bench-growth bench-experiment bench-report \
-	bench-ledger kills bases mutants constraints
+	bench-ledger steadiness kills bases mutants constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
@@ -70,6 +70,9 @@ bench-growth: .venv/.installed-dev  ## measure how cost grows with model, batch 
 bench-experiment: .venv/.installed-dev  ## measure the way from a clone to the demo's picture (minutes)
 	@echo "bench-experiment: cloning, installing, running the demo twice"
 	@$(BIN)/python tests/bench_experiment.py
+
+steadiness: .venv/.installed  ## count the runs whose approval collapses: 60 runs, 4 base policies (an hour)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/steadiness.py
 
 kills: .venv/.installed-dev  ## kill experiments 30 times, go on, and compare with ones left alone (minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py --kills 30
