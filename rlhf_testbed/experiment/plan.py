@@ -81,7 +81,7 @@ class Experiment:
         """The setting with which gate 2 is decided: all seen, goals apart, habits of no use."""
         for setting in (*self.settings, *(Setting.of(arm, {}) for arm in self.task.arms)):
             if is_honest(setting.dials):
-                return setting
+                return setting if self.run.selection.scores == "overseer" else _selected(setting)
         raise UsageError(f"{self.task.name} has no arm with κ = α = δ = 1 (gate 2)")
 
     @property
@@ -93,6 +93,13 @@ class Experiment:
     def honest_seeds(self) -> tuple[int, ...]:
         """The seeds of the honest setting: all where the experiment has it, else the first."""
         return self.seeds if self.honest in self.settings else self.seeds[:1]
+
+
+def _selected(setting: Setting) -> Setting:
+    """A setting of a drift control as it is with selection, in a folder of its own."""
+    more = ("--scores", "overseer")
+    name, arguments = f"{setting.name} scores=overseer", (*setting.arguments, *more)
+    return replace(setting, name=name, arguments=arguments)
 
 
 def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -> Experiment:
