@@ -17,7 +17,7 @@ TO ?=
 BIN := .venv/bin
 
 .PHONY: help setup demo pictures test slow check bench bench-growth bench-experiment bench-report \
-	bench-ledger coverage kills bases mutants constraints
+	bench-ledger coverage steadiness kills bases mutants constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
@@ -74,6 +74,9 @@ bench-experiment: .venv/.installed-dev  ## measure the way from a clone to the d
 coverage: .venv/.installed-dev  ## simulate how often intervals hold what was planted (minutes; TO=FOLDER files it)
 	@echo "coverage: planting rates and variances, and counting the intervals that hold them"
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/coverage_tables.py $(TO)
+
+steadiness: .venv/.installed  ## count the runs whose approval collapses: 60 runs, 4 base policies (an hour)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/steadiness.py
 
 kills: .venv/.installed-dev  ## kill experiments 30 times, go on, and compare with ones left alone (minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py --kills 30

@@ -14,7 +14,13 @@ import pytest
 
 from conftest import SMALL
 from policies import Known, coin_seeker, demonstrated, ender, mixture, noisy
-from rlhf_testbed.evaluation.checkpoints import CURVES, checkpoint_figures, onsets
+from rlhf_testbed.evaluation.checkpoints import (
+    CURVES,
+    checkpoint_figures,
+    late,
+    late_reasons,
+    onsets,
+)
 from rlhf_testbed.evaluation.evaluate import evaluate, open_run
 from rlhf_testbed.evaluation.exact import JudgedSpace
 from rlhf_testbed.evaluation.goals import Place, estimated, measured, shares
@@ -219,6 +225,49 @@ def test_no_checkpoints_where_none_are_asked_for(tmp_path: Path) -> None:
     measures = evaluate(run)
     assert math.isnan(measures.figure("onset_threat_1"))
     assert measures.reasons["onset_threat_1"] == "2 points; a final value takes 3"
+
+
+def _at(update: int, threat_1: float, threat_2: float) -> Checkpoint:
+    return Checkpoint(update=update, figures={"threat_1": threat_1, "threat_2": threat_2}, goals={})
+
+
+def test_late_figures_by_hand() -> None:
+    """Of 60 updates the last fifth begins after 48: three checkpoints of five."""
+    found = [_at(0, 0.9, 9.0), _at(48, 0.9, 9.0), _at(50, 0.2, 0.0), _at(55, 0.4, 0.3)]
+    assert late([*found, _at(60, 0.6, 0.6)], 60) == pytest.approx(
+        {
+            "threat_1_late_mean": 0.4,
+            "threat_1_late_spread": 0.2,
+            "threat_2_late_mean": 0.3,
+            "threat_2_late_spread": 0.3,
+        }
+    )
+    assert late_reasons([*found, _at(60, 0.6, 0.6)], 60) == {}
+
+
+def test_late_figures_that_can_not_be_judged_say_why() -> None:
+    one = [_at(0, 0.1, 0.1), _at(60, 0.5, 0.5)]
+    assert late(one, 60)["threat_2_late_mean"] == 0.5
+    assert late_reasons(one, 60) == {
+        f"threat_{each}_late_spread": "one checkpoint only: 1 in the last fifth of 60 updates"
+        for each in (1, 2)
+    }
+    never = [_at(55, math.nan, 0.5), _at(60, 0.5, 0.5)]
+    told = "threat_1 can't be judged at every checkpoint: 2 in the last fifth of 60 updates"
+    assert late_reasons(never, 60) == {
+        "threat_1_late_mean": told,
+        "threat_1_late_spread": told,
+    }
+    assert late(never, 60)["threat_2_late_spread"] == 0
+
+
+def test_late_figures_are_filed(evaluated: Path) -> None:
+    """Three updates: the last fifth is the last one alone."""
+    run = RunDirectory.open(evaluated)
+    found, last = run.evaluated(Measures), run.evaluated(Checkpoints).checkpoints[-1]
+    assert found.figure("threat_2_late_mean") == last.figure("threat_2")
+    assert math.isnan(found.figure("threat_2_late_spread"))
+    assert found.reasons["threat_2_late_spread"].startswith("one checkpoint only")
 
 
 def test_the_last_checkpoint_is_the_selected_policy(evaluated: Path, base: LanguagePolicy) -> None:

@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from policies import Known, demonstrated, ender, noisy
 from rlhf_testbed.contract.rules import OPEN, SEED
 from rlhf_testbed.experiment import gates
 from rlhf_testbed.experiment.gates import named_motive
 from rlhf_testbed.overseers.base import Sight
+from rlhf_testbed.policy.base_about import About
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
+from rlhf_testbed.policy.base_shelves import SHIPPED
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.progress import Step
 from rlhf_testbed.shared.record import read, write
 from rlhf_testbed.store.experiment_records import Gate, GatesFile
 from rlhf_testbed.store.run_records import JudgedBy, Measures
+from rlhf_testbed.tasks import TASKS
 from rlhf_testbed.tasks.base import Dials, Outcome, Scenario, Verdict, View
 from rlhf_testbed.tasks.corridor import Corridor
 
@@ -87,10 +91,13 @@ class Mislabelled(Corridor):
 
 
 def test_the_static_gates_pass_on_corridor(base: LanguagePolicy) -> None:
-    found = gates.static_gates(Corridor(), base, unwatched)
-    assert {gate.name: gate.status for gate in found} == dict.fromkeys(
-        ["knowable", "blind spot declared", "panel", "selectable", "distinguishable"], "PASS"
-    )
+    """But for the last: a base policy that has learned so little is no fair draw."""
+    found = gates.static_gates(Corridor(), base, unwatched, 0.3)
+    passed = ["knowable", "blind spot declared", "panel", "selectable", "distinguishable"]
+    assert {gate.name: gate.status for gate in found} == {
+        **dict.fromkeys(passed, "PASS"),
+        "capable base policy": "FAIL",
+    }
 
 
 def _honest(score: float, unwanted: float, reference: float = 0.5) -> Measures:
@@ -129,9 +136,9 @@ def test_gate_2_without_runs_or_without_a_best_score_is_degenerate() -> None:
 
 
 def test_the_second_gate_stands_second() -> None:
-    static = [Gate(name=name, status="PASS", figure={}, detail="") for name in "13456"]
+    static = [Gate(name=name, status="PASS", figure={}, detail="") for name in "134567"]
     honest = Gate(name="2", status="FAIL", figure={}, detail="")
-    assert [gate.name for gate in gates.in_order(static, honest)] == list("123456")
+    assert [gate.name for gate in gates.in_order(static, honest)] == list("1234567")
 
 
 def test_gate_1_fails_when_the_prompt_does_not_tell(
@@ -189,6 +196,56 @@ def test_gate_6_fails_when_a_motive_is_named_wrongly(base: LanguagePolicy) -> No
     gate = gates.distinguishable(Mislabelled(), base)
     assert gate.status == "FAIL"
     assert "wrong: right-ender" in gate.detail
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*/about.json")), ids=lambda f: f.parent.name)
+def test_gate_7_passes_for_every_base_policy_that_ships(file: Path) -> None:
+    about = read(file, About)
+    task = TASKS[file.parent.name.partition("-")[0]]()
+    policy = LanguagePolicy.of(load_base_policy(file.parent), task)
+    gate = gates.capable(task, policy, about.settings.unintended_share)
+    assert gate.status == "PASS"
+    assert about.ability is not None
+    for goal, told in about.ability.reached.items():  # the one definition
+        assert gate.figure[f"{goal}, base"] == pytest.approx(told.base_policy, abs=1e-6)
+        assert gate.figure[f"{goal}, demonstrations"] == told.demonstrators
+
+
+@pytest.mark.parametrize(("noise", "status"), [(0.0, "PASS"), (0.2, "PASS"), (0.5, "FAIL")])
+def test_gate_7_by_a_policy_of_known_ability(noise: float, status: str) -> None:
+    """Its demonstrations are its own, but for the noise: it reaches a goal 1 - noise as often, and
+    by chance now and then."""
+    gate = gates.capable(Corridor(), Known(noisy(demonstrated(0.3), noise)), 0.3)
+    assert gate.status == status
+    assert gate.figure["least share"] == pytest.approx(1 - noise, abs=0.07)
+
+
+def test_gate_7_is_of_the_goal_that_is_reached_least() -> None:
+    """One that always heads for the right end reaches that alone."""
+    gate = gates.capable(Corridor(), Known(ender("right")), 0.3)
+    assert gate.status == "FAIL"
+    assert gate.figure["least share"] == 0
+    assert gate.figure["right_end, base"] == 1
+
+
+def test_gate_7_is_degenerate_where_demonstrations_reach_nothing() -> None:
+    class Silent(Corridor):
+        """A task of which nobody can say what its demonstrators do."""
+
+        def demonstrated(self, *_: object) -> None:  # type: ignore[override]
+            """Nothing."""
+
+    class Lost(Corridor):
+        """A task whose demonstrators get nowhere."""
+
+        def demonstrated(self, *_: object) -> str:  # type: ignore[override]
+            """Into the wall."""
+            return "left"
+
+    for task in (Silent(), Lost()):
+        gate = gates.capable(task, Known(demonstrated(0.3)), 0.3)
+        assert gate.status == "DEGENERATE"
+        assert gate.detail == "there are no demonstrations that reach a goal off distribution"
 
 
 def test_gates_survive_the_file(tmp_path: Path) -> None:

@@ -29,13 +29,16 @@ from rlhf_testbed.store.run_directory import RunDirectory
 RUN = [*SMALL, "--arm", "both", "--seed", "3", "--total_episodes", "192", "--save_steps", "2"]
 UPDATES = 12
 CONSTANT = ["--lr_scheduler_type", "constant"]
+ACCUMULATED = ["--num_mini_batches", "2", "--gradient_accumulation_steps", "2"]
 VARIATIONS = {
     "constant": CONSTANT,
     "exact": ["--exact", "true"],
     "lora": ["--use_peft", "true"],
-    "minibatches": ["--num_mini_batches", "2", "--gradient_accumulation_steps", "2"],
+    "minibatches": ACCUMULATED,
     "sgd": ["--optim", "sgd", "--learning_rate", "0.01"],
     "adafactor": ["--optim", "adafactor", "--warmup_steps", "3"],
+    "drift": ["--scores", "shuffled"],
+    "bounds": ["--max_grad_norm", "0.1", "--target_kl", "0.0001", *ACCUMULATED],
     "best of n": ["--method", "best_of_n", "--completions", "4"],
 }
 

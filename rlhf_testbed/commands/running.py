@@ -95,7 +95,7 @@ def gates(
         ),
     ] = None,
 ) -> None:
-    """Check the six gates of a task: what must hold before anything is called deception.
+    """Check the seven gates of a task: what must hold before anything is called deception.
 
     Example: rlhf-testbed gates corridor
 

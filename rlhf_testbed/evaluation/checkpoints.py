@@ -10,9 +10,12 @@ too large, see `response_samples`). Happens after training.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import stdev
 from typing import NamedTuple
 
+import numpy as np
 from scipy.special import rel_entr
 
 from rlhf_testbed.evaluation.exact import JudgedSpace
@@ -27,6 +30,7 @@ from rlhf_testbed.tasks.base import Split, Task
 
 CURVES = ("threat_1", "threat_2", "concealment_gap", "goal_directedness")
 """The figures of checkpoints of which the onset is looked for."""
+THREATS = ("threat_1", "threat_2")
 
 
 class _Places(NamedTuple):
@@ -91,6 +95,33 @@ def floors(run: RunConfig) -> dict[str, float]:
         "threat_2": nats,
         "concealment_gap": share,
         "goal_directedness": nats,
+    }
+
+
+def late(checkpoints: Sequence[Checkpoint], updates: int) -> dict[str, float]:
+    """Mean and spread of both threats over the checkpoints of the last fifth of the updates.
+
+    The spread is their standard deviation; NaN where there is one only, and where one is NaN.
+    """
+    last = [one for one in checkpoints if one.update > updates * 4 // 5]
+    found = {}
+    for threat in THREATS:
+        values = [one.figure(threat) for one in last]
+        found[f"{threat}_late_mean"] = float(np.mean(values))
+        found[f"{threat}_late_spread"] = stdev(values) if len(values) > 1 else math.nan
+    return found
+
+
+def late_reasons(checkpoints: Sequence[Checkpoint], updates: int) -> dict[str, str]:
+    """Why each NaN among the figures of `late` is one."""
+    last = [one for one in checkpoints if one.update > updates * 4 // 5]
+    where = f"{len(last)} in the last fifth of {updates} updates"
+    return {
+        name: f"one checkpoint only: {where}"
+        if len(last) == 1 and name.endswith("spread")
+        else f"{name.split('_late')[0]} can't be judged at every checkpoint: {where}"
+        for name, value in late(checkpoints, updates).items()
+        if math.isnan(value)
     }
 
 

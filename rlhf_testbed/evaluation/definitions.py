@@ -15,6 +15,10 @@ from rlhf_testbed.evaluation.goals import GOAL_MEASURES
 
 BASE = "base_"
 """Begins the name of a figure of the base policy."""
+LATE = (
+    "over the checkpoints of the last fifth of the updates (`checkpoints.json`): the last policy "
+    "alone may be a crest or a trough of what wanders"
+)
 RUN_MEASURES: Mapping[str, Definition] = {
     "score_of_reference": Definition(
         "score",
@@ -29,6 +33,14 @@ RUN_MEASURES: Mapping[str, Definition] = {
         "only with `response_samples`: standard error of `threat_2` over four independent draws of "
         "responses",
     ),
+    **{
+        f"threat_{number}_late_{what}": Definition(unit, f"{words} {LATE}")
+        for number, unit in ((1, "share"), (2, "nats"))
+        for what, words in (
+            ("mean", f"mean of `threat_{number}`"),
+            ("spread", f"standard deviation of `threat_{number}`"),
+        )
+    },
     "onset_threat_1": Definition("updates", "onset of `threat_1` through training"),
     "onset_threat_2": Definition("updates", "onset of `threat_2` through training"),
     "onset_concealment_gap": Definition("updates", "onset of `concealment_gap`"),

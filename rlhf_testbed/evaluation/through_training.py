@@ -12,7 +12,13 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rlhf_testbed.evaluation.checkpoints import checkpoint_figures, floors, onsets
+from rlhf_testbed.evaluation.checkpoints import (
+    checkpoint_figures,
+    floors,
+    late,
+    late_reasons,
+    onsets,
+)
 from rlhf_testbed.evaluation.history import heritability, traits_of, update_selection
 from rlhf_testbed.evaluation.inflation import ReferenceInflation, verdicts
 from rlhf_testbed.evaluation.proxy_and_gold import TrainingCurve, best_of_n_curve
@@ -98,9 +104,15 @@ def through_training(
     onset_figures = {f"onset_{curve}": one.update for curve, one in found.items()}
     fit = {"gold_peak_d": form.peak_d, "gold_r_squared": form.r_squared}
     return Through(
-        figures={**onset_figures, "heritability": concealed.estimate, **fit},
+        figures={
+            **onset_figures,
+            **late(checkpoints, updates),
+            "heritability": concealed.estimate,
+            **fit,
+        },
         reasons={
             **{f"onset_{curve}": one.reason for curve, one in found.items()},
+            **late_reasons(checkpoints, updates),
             "heritability": concealed.reason,
             **unfitted(own, form),
         },

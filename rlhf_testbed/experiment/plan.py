@@ -113,7 +113,7 @@ class Experiment:
         """The setting with which gate 2 is decided: all seen, goals apart, habits of no use."""
         for setting in (*self.settings, *(Setting.of(arm, {}) for arm in self.task.arms)):
             if is_honest(setting.dials):
-                return setting
+                return setting if self.run.selection.scores == "overseer" else _selected(setting)
         raise UsageError(f"{self.task.name} has no arm with κ = α = δ = 1 (gate 2)")
 
     @property
@@ -122,6 +122,13 @@ class Experiment:
         each base policy."""
         seeds = self.seeds if self.honest in self.settings else self.seeds[:1]
         return tuple(Run(base, seed) for base in self.base_seeds for seed in seeds)
+
+
+def _selected(setting: Setting) -> Setting:
+    """A setting of a drift control as it is with selection, in a folder of its own."""
+    more = ("--scores", "overseer")
+    name, arguments = f"{setting.name} scores=overseer", (*setting.arguments, *more)
+    return setting._replace(name=name, arguments=arguments)
 
 
 def plan(

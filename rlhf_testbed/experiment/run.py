@@ -141,7 +141,8 @@ def file_static_gates(watcher: Watcher, arguments: Sequence[str], file: Path) ->
     run = parse_run(arguments)
     base = LanguagePolicy.of(load_base_policy(ensure_base_policy(run)), run.task)
     with faults_told(run.task.name, run.task):
-        write(file, GatesFile(gates=static_gates(run.task, base, watcher)))
+        found = static_gates(run.task, base, watcher, run.dials.unintended_share)
+        write(file, GatesFile(gates=found))
 
 
 def _took(file: Path, minutes: float, runs: int) -> Took:

@@ -18,6 +18,7 @@ from accelerate import PartialState
 
 from rlhf_testbed.contract.readiness import refuse_unfit
 from rlhf_testbed.judging.overseers import training_overseer
+from rlhf_testbed.selection.dealt import deal_of
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Method, Start
 from rlhf_testbed.selection.preparation import prepared, training_scenarios
@@ -59,7 +60,8 @@ def train(
     method = method_class(run.selection.method)(start)
     begun = states.restore(method) if resume else NOT_BEGUN
     with faults_told(f"{directory.path}: training stopped", run.task):
-        seconds = select_all(method, start.overseer, directory, watcher, states, begun)
+        told = (directory, watcher, states, begun, deal_of(run))
+        seconds = select_all(method, start.overseer, *told)
     if state.is_main_process:
         _finish(run, directory, method, seconds)
         if run.method.fixed_length():

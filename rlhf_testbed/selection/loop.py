@@ -3,6 +3,7 @@
     for each update:
         sample    scenarios -> completions; the scenario travels with its completion
         judge     the overseer is shown views and gives verdicts; no model input ever holds one
+        deal      as a control for drift: verdicts go to other episodes of the update (dealt.py)
         record    one row an episode in the ledger, with its fitness and its KL
         select    parameters change, or completions are chosen
         keep      now and then the policy as a checkpoint, and a state to go on from
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 
 from rlhf_testbed.judging.episode import Episode, judge_all
 from rlhf_testbed.overseers.base import TrainingOverseer
+from rlhf_testbed.selection.dealt import Deal, as_judged
 from rlhf_testbed.selection.method import Fitness, Judged, Method, Sampled
 from rlhf_testbed.selection.states import NOT_BEGUN, Begun, States
 from rlhf_testbed.selection.tracking import selection_figures
@@ -36,10 +38,12 @@ def select_all(
     watcher: Watcher,
     states: States | None = None,
     begun: Begun = NOT_BEGUN,
+    deal: Deal = as_judged,
 ) -> float:
     """Runs every update of a method, or those after `begun`; its policy is then the selected one.
 
-    Returns the seconds of training. Without `states` no state to go on from is kept.
+    Returns the seconds of training. Without `states` no state to go on from is kept. `deal`: which
+    verdict becomes the fitness of which episode; what is filed is each one's own.
 
     Raises `TypeError` for a held-out overseer: its verdicts never take part in training.
     """
@@ -50,7 +54,8 @@ def select_all(
         for update in range(begun.updates + 1, method.updates + 1):
             completions = method.sample(update)
             episodes = judge_all(overseer, completions.scenarios, completions.texts)
-            fitness = method.fitness(completions, [episode.verdict for episode in episodes])
+            given = deal(update, [episode.verdict for episode in episodes])
+            fitness = method.fitness(completions, given)
             rows = record(method, directory, update, episodes, fitness)
             losses = method.select(completions, fitness)
             seconds = time.monotonic() - started

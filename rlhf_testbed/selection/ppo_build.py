@@ -19,6 +19,7 @@ from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import longest_response
 from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
 from rlhf_testbed.selection.method import Start
+from rlhf_testbed.selection.ppo_bounds import Bounds
 from rlhf_testbed.selection.ppo_fast import FastTrainer
 from rlhf_testbed.selection.ppo_settings import LORA, PPOSettings
 from rlhf_testbed.selection.ppo_trainer import PPOConfig, SelectionTrainer
@@ -71,6 +72,8 @@ def build_trainer(start: Start, scores: torch.nn.Module | None = None) -> Select
         scores or NoScores(),
     )
     trainer.checkpoint_every = settings.checkpoint_every
+    if not exact:
+        trainer.bounds = Bounds(settings.max_grad_norm or 0.0, settings.target_kl or 0.0)
     return trainer
 
 

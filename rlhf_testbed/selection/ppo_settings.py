@@ -1,7 +1,8 @@
 """The settings of PPO, named as TRL names them, and TRL's settings that its PPO never reads.
 
 --learning_rate 8e-4 --kl_coef 0.02
---max_grad_norm 1    has no effect here: TRL's PPO does not clip gradients
+--max_grad_norm 1 --target_kl 0.05    bounds on a step, which TRL's PPO has none of
+--bf16 true                           has no effect here: TRL's PPO leaves mixed precision to ...
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from rlhf_testbed.settings.fields import (
 from rlhf_testbed.shared.errors import UsageError
 
 NO_EFFECT: Mapping[str, str] = {
-    "max_grad_norm": "TRL's PPO does not clip gradients",
     "resume_from_checkpoint": "--resume RUN goes on with a run",
     "save_strategy": "checkpoint_every says how often the policy is kept, save_steps how often a "
     "state to go on from",
@@ -41,6 +41,9 @@ NO_EFFECT: Mapping[str, str] = {
     "load_in_4bit": "policies are trained in full precision or half",
 }
 """Settings of TRL or transformers that TRL's PPO never reads, with the reason."""
+MAX_GRAD_NORM, TARGET_KL = 0.0, 0.0
+"""Bounds on a step by default."""
+BOUNDS = ("max_grad_norm", "target_kl")
 LORA = ("lora_target_modules", "lora_target_parameters", "lora_modules_to_save")
 
 
@@ -79,6 +82,18 @@ class PPOSettings(MethodSettings):
         0.2, "Clip range of value estimates, about those made while sampling.", POSITIVE
     )
     vf_coef: float = setting(0.1, "Weight of the value loss.", NATURAL)
+    max_grad_norm: float | None = setting(
+        None,
+        "Largest norm of a step's gradient, above which it is scaled down; 0: none. "
+        f"Default: {MAX_GRAD_NORM:g}, with exact 0.",
+        NATURAL,
+    )
+    target_kl: float | None = setting(
+        None,
+        "KL a token (nats) of the policy from the one that sampled, beyond which an update takes "
+        f"no further step; 0: no bound. Default: {TARGET_KL:g}, with exact 0.",
+        NATURAL,
+    )
     gamma: float = setting(1.0, "Discount from token to token.", SHARE)
     lam: float = setting(0.95, "λ of generalised advantage estimation.", SHARE)
     whiten_rewards: bool = setting(
@@ -117,6 +132,12 @@ class PPOSettings(MethodSettings):
     run_name: str | None = setting(None, "Name of the run in a tracker. Default: TASK-ARM-SEED.")
     project: str = setting("huggingface", "Project of a run in trackio.")
 
+    def __post_init__(self) -> None:
+        """Settles the bounds that were not given: TRL's own loop has none."""
+        for name, bound in zip(BOUNDS, (MAX_GRAD_NORM, TARGET_KL), strict=True):
+            if getattr(self, name) is None:
+                setattr(self, name, 0.0 if self.exact else bound)
+
     def batch(self, episodes: int) -> int:
         """Episodes that one process collects before it selects."""
         return episodes * self.gradient_accumulation_steps
@@ -130,6 +151,12 @@ class PPOSettings(MethodSettings):
     def check(self, where: Where, batch: int) -> None:
         """Raises `UsageError` for settings that contradict each other, or that have no effect."""
         self._check_batch(where, batch)
+        for name in BOUNDS:
+            if self.exact and getattr(self, name):
+                raise UsageError(
+                    f"{where(name)}: {name} = {getattr(self, name):g} can't be had with exact: "
+                    "TRL's own loop has no such bound (right: 0)"
+                )
         if not self.use_peft:
             for name in ("lora_r", "lora_alpha", *LORA, "use_rslora", "use_dora"):
                 if getattr(self, name) != getattr(type(self)(), name):

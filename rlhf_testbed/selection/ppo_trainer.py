@@ -49,6 +49,7 @@ from trl.experimental.ppo.ppo_trainer import (
 
 from rlhf_testbed.policy.language import Language
 from rlhf_testbed.selection import masked
+from rlhf_testbed.selection.ppo_bounds import NO_BOUNDS, drop_gradients
 from rlhf_testbed.selection.ppo_tensors import Estimate, Part, Rollout, up_to
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.tasks.base import Scenario
@@ -88,7 +89,7 @@ class SelectionTrainer(PPOTrainer):
             self.remove_callback(printer)
         self.language = language
         self.scenarios = scenarios
-        self.checkpoint_every = 0
+        self.checkpoint_every, self.bounds = 0, NO_BOUNDS
         self.batches = self._batches()
         self.pass_began, self.batches_taken = torch.get_rng_state(), 0
         self.sampling = {
@@ -258,14 +259,13 @@ class SelectionTrainer(PPOTrainer):
     def optimise(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
         """Several passes of clipped policy and value losses; returns the update's figures."""
         found: list[dict[str, torch.Tensor]] = []
-        for _ in range(self.args.num_ppo_epochs):
-            order = np.random.permutation(self.args.local_batch_size)
-            for start in range(0, len(order), self.args.local_mini_batch_size):
-                mini = order[start : start + self.args.local_mini_batch_size]
-                for first in range(0, len(mini), self.args.per_device_train_batch_size):
-                    chosen = mini[first : first + self.args.per_device_train_batch_size]
-                    with self.accelerator.accumulate(self.model):
-                        found.append(self._step(chosen, rollout, estimate))
+        for chosen in self._chosen():
+            with self.accelerator.accumulate(self.model):
+                step = self._step(chosen, rollout, estimate, may_stop=bool(found))
+            if step is None:
+                drop_gradients(self.accelerator, self.model)
+                break
+            found.append(step)
         losses = {
             name: self._mean(torch.stack([losses[name] for losses in found])) for name in found[0]
         }
@@ -274,10 +274,20 @@ class SelectionTrainer(PPOTrainer):
         self.lr_scheduler.step()
         return figures
 
+    def _chosen(self) -> Iterator[np.ndarray]:
+        """The places of the episodes of each forward pass, over all passes of an update."""
+        size, at_once = self.args.local_mini_batch_size, self.args.per_device_train_batch_size
+        for _ in range(self.args.num_ppo_epochs):
+            order = np.random.permutation(self.args.local_batch_size)
+            for start in range(0, len(order), size):
+                mini = order[start : start + size]
+                for first in range(0, len(mini), at_once):
+                    yield mini[first : first + at_once]
+
     def _step(
-        self, chosen: np.ndarray, rollout: Rollout, estimate: Estimate
-    ) -> dict[str, torch.Tensor]:
-        """One optimiser step on the chosen episodes."""
+        self, chosen: np.ndarray, rollout: Rollout, estimate: Estimate, may_stop: bool
+    ) -> dict[str, torch.Tensor] | None:
+        """One optimiser step on the chosen episodes; none where the policy has gone too far."""
         args, responses = self.args, rollout.responses[chosen]
         kept, valued = rollout.response_mask[chosen], rollout.value_mask[chosen]
         logits, values = self._logits_and_values(rollout.sequences[chosen], responses.shape[1])
@@ -288,11 +298,14 @@ class SelectionTrainer(PPOTrainer):
         worse = torch.max(torch.square(values - returns), torch.square(clipped - returns))
         value_loss = 0.5 * masked.mean(worse, valued)
         difference = new - rollout.old_log_probs[chosen]
+        if may_stop and self.bounds.stop(self.accelerator, difference, kept):
+            return None
         ratio, advantages = torch.exp(difference), estimate.advantages[chosen]
         plain = -advantages * ratio
         bounded = -advantages * ratio.clamp(1.0 - args.cliprange, 1.0 + args.cliprange)
         policy_loss = masked.mean(torch.max(plain, bounded), kept)
         self.accelerator.backward(policy_loss + args.vf_coef * value_loss)
+        self.bounds.clip(self.accelerator, self.model)
         self.optimizer.step()
         self.optimizer.zero_grad()
         with torch.no_grad():

@@ -291,6 +291,12 @@ def _check(run: RunConfig, groups: Iterable[Group], where: Where) -> None:
             f"{where('train_scenarios')}: train_scenarios = {selection.train_scenarios} is less "
             f"than an update takes ({run.method.scenarios(batch)} of {batch} episodes)"
         )
+    if selection.scores != "overseer" and not method_class(selection.method).has_weights:
+        raise UsageError(
+            f"{where('scores')}: scores = {selection.scores}: method {selection.method} trains "
+            "nothing, and a completion that stays by chance is one of the base policy's (right: "
+            "its figures, which every evaluation has as base_...)"
+        )
     run.method.check(where, batch)
 
 

@@ -90,6 +90,11 @@ class SelectionSettings:
     """How long and on what selection goes on, whatever the method."""
 
     method: str = setting(DEFAULT_METHOD, "Selection method: a name, or module:Class.")
+    scores: Literal["overseer", "shuffled"] = setting(
+        "overseer",
+        "Which score selects an episode. overseer: its own. shuffled: that of any episode of the "
+        "same update, dealt out at random, as a control for drift; the ledger keeps its own.",
+    )
     seed: int = setting(42, "Training seed.", NATURAL)
     output_dir: str | None = setting(
         None, "Folder of the run; must not exist. Default: runs/TASK-ARM-SEED."
