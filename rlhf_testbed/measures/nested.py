@@ -100,8 +100,8 @@ def variance_components(values: FloatsLike, bases: Sequence[int]) -> Components:
 def to_show_equivalence(found: Components, bound: float, power: float = 0.8) -> list[Needed]:
     """Designs that show equivalence within +-bound where there is no difference.
 
-    One for each of `SEEDS_EACH` that saves base policies: base policies k such that k means with the variance between +
-    within / seeds are enough (`measures.statistics.seeds_for_equivalence`). `found`: variance
+    One for each of `SEEDS_EACH` that saves base policies: k base policies such that k means with
+    the variance between + within / seeds are enough (`seeds_for_equivalence`). `found`: variance
     components of the *difference* of two arms, in the squared unit of `bound`. Nothing where they
     can't be told; without `between`, seeds of one base policy. Raises as the function named.
 
