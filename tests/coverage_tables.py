@@ -261,8 +261,9 @@ everywhere from three units on. Its limits:
   nothing rules out a unit far below that was not drawn. That is wide where 1 holds by construction.
 - With two units it says next to nothing; the page shows their range, and claims no interval.
 
-Student's, clipped or not, and the t on log-odds miss one planted rate in six near the edges; the
-bootstrap is far too narrow for so few; the posterior is narrower than the profile near the edges,
+Near the edges Student's, clipped or not, misses one planted rate in five; so does the t on
+log-odds, which is of the mean log-odds and not of the mean: with many units it misses most. The
+bootstrap is far too narrow for so few. The posterior is narrower than the profile near the edges,
 but fails where units part widely (0.5±0.3), and never holds 0 or 1.
 
 ## Seeds within base policies

@@ -30,7 +30,7 @@ from rlhf_testbed.measures.nested import (
     units,
     variance_components,
 )
-from rlhf_testbed.measures.statistics import PairedTest, paired_test
+from rlhf_testbed.measures.statistics import paired_test
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.store import experiment_records
 from rlhf_testbed.store.experiment_records import (
@@ -111,7 +111,8 @@ def _pair(
 
 def _contrast(arms: Mapping[str, ArmResults], pair: _Pair, among: Corrected) -> Contrast:
     a, b, bound = pair.tested
-    found = _within(pair.threat, paired_test(a, b))
+    found = paired_test(a, b)
+    limit = 1.0 if definition(pair.threat).unit == SHARE else math.inf
     spread = variance_components(pair.after - pair.before, pair.bases)
     several = unit_of(pair.bases) == "base policy"
     return Contrast(
@@ -120,25 +121,23 @@ def _contrast(arms: Mapping[str, ArmResults], pair: _Pair, among: Corrected) -> 
         arms=pair.arms,
         values=(_dial(arms[pair.arms[0]], pair.dial), _dial(arms[pair.arms[1]], pair.dial)),
         difference=found.difference,
-        low=found.low,
-        high=found.high,
+        low=_cut(found.low, limit),
+        high=_cut(found.high, limit),
         population=BASES if several else SEEDS,
         base_policies=len(set(pair.bases)),
         runs=len(pair.bases),
         p=found.p,
         p_corrected=among.p,
         p_equivalent=among.p_equivalent,
-        decision=Decision(**decide(a, b, bound, unit_of(pair.bases), among)._asdict()),
+        decision=Decision(**decide(a, b, bound, unit_of(pair.bases), among, limit)._asdict()),
         components=_record(spread) if several else None,
         needed=_needed(spread, a - b, bound, several=several),
     )
 
 
-def _within(threat: str, found: PairedTest) -> PairedTest:
-    """The interval of a difference of shares, cut at -1 and 1."""
-    if definition(threat).unit != SHARE or math.isnan(found.low):
-        return found
-    return found._replace(low=max(-1.0, found.low), high=min(1.0, found.high))
+def _cut(end: float, limit: float) -> float:
+    """An end of an interval, cut where no difference can be larger; NaN stays."""
+    return end if math.isnan(end) else max(-limit, min(limit, end))
 
 
 def _record(found: Components) -> experiment_records.Components:

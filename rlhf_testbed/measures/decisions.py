@@ -77,13 +77,15 @@ def decide(
     bound: float,
     unit: Unit = "seed",
     among: Corrected | None = None,
+    limit: float = math.inf,
 ) -> Decision:
     """What matched units say of a - b: moved, equivalent within +-bound, or undecided, and why.
 
     Equivalent where `equivalence` shows it, even if the difference also differs from 0 (the reason
     then says so); else moved where `paired_test` has p < 0.05; else undecided. `among`: the p
-    corrected for all pairs of an experiment, by which both are then decided. Shapes [units] both,
-    in the unit of `bound`. Fewer than two units, or one that is NaN or infinite: undecided. Raises
+    corrected for all pairs of an experiment, by which both are then decided. `limit`: the largest
+    difference that there can be, at which intervals are cut. Shapes [units] both, in the unit of
+    `bound`. Fewer than two units, or one that is NaN or infinite: undecided. Raises
     `ValueError` for a bound that is not above 0. (The order of the tests is this project's.)
 
     >>> decide([0.98], [0.02], bound=0.1)
@@ -101,12 +103,14 @@ def decide(
     by = among or Corrected(test.p, alike.p, 1)
     end = "" if np.ptp(x) else f"; the same in all {told(x.size, unit)}"
     if by.p_equivalent < LEVEL:
-        within = f"90 % interval {alike.low:.3g} to {alike.high:.3g} is within ±{bound:g}"
+        ends = _ends(alike.low, alike.high, limit)
+        within = f"90 % interval {ends} is within ±{bound:g}"
         apart = f", though it differs from 0 ({_p(test.p, by.p, by.of)})" if by.p < LEVEL else ""
         counted = f", {_p(alike.p, by.p_equivalent, by.of)}" if by.of > 1 else ""
         reason = f"difference {test.difference:.3g} ({within}{counted}){apart}{end}"
         return Decision("equivalent", reason)
-    interval = f"95 % interval {test.low:.3g} to {test.high:.3g}, {_p(test.p, by.p, by.of)}"
+    ends = _ends(test.low, test.high, limit)
+    interval = f"95 % interval {ends}, {_p(test.p, by.p, by.of)}"
     found = f"difference {test.difference:.3g} ({interval})"
     if by.p < LEVEL:
         return Decision("moved", found + end)
@@ -120,6 +124,10 @@ def told(count: int, unit: Unit) -> str:
     ('1 seed', '5 base policies')
     """
     return f"{count} {unit if count == 1 else PLURAL[unit]}"
+
+
+def _ends(low: float, high: float, limit: float) -> str:
+    return f"{max(-limit, low):.3g} to {min(limit, high):.3g}"
 
 
 def _p(p: float, by: float, of: int) -> str:

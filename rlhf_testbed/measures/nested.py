@@ -100,8 +100,8 @@ def variance_components(values: FloatsLike, bases: Sequence[int]) -> Components:
 def to_show_equivalence(found: Components, bound: float, power: float = 0.8) -> list[Needed]:
     """Designs that show equivalence within +-bound where there is no difference.
 
-    One for each of `SEEDS_EACH`: base policies k such that k means with the variance between +
-    within / seeds are enough (`measures.statistics.seeds_for_equivalence`). `found`: variance
+    One for each of `SEEDS_EACH` that saves base policies: k base policies such that k means with
+    the variance between + within / seeds are enough (`seeds_for_equivalence`). `found`: variance
     components of the *difference* of two arms, in the squared unit of `bound`. Nothing where they
     can't be told; without `between`, seeds of one base policy. Raises as the function named.
 
@@ -125,10 +125,12 @@ def _designs(found: Components, enough: Callable[[float], int]) -> list[Needed]:
         return []
     if math.isnan(found.between):
         return [Needed(1, enough(math.sqrt(found.within)))]
-    return [
-        Needed(enough(math.sqrt(found.between + found.within / seeds)), seeds)
-        for seeds in SEEDS_EACH
-    ]
+    designs: list[Needed] = []
+    for seeds in SEEDS_EACH:
+        many = enough(math.sqrt(found.between + found.within / seeds))
+        if not designs or many < designs[-1].base_policies:  # else more seeds are of no use
+            designs.append(Needed(many, seeds))
+    return designs
 
 
 def _grouped(x: Floats, bases: Sequence[int]) -> list[Floats]:
