@@ -99,7 +99,7 @@ def _selected(setting: Setting) -> Setting:
     """A setting of a drift control as it is with selection, in a folder of its own."""
     more = ("--scores", "overseer")
     name, arguments = f"{setting.name} scores=overseer", (*setting.arguments, *more)
-    return replace(setting, name=name, arguments=arguments)
+    return setting._replace(name=name, arguments=arguments)
 
 
 def plan(config: str, seeds: str | None = None, output_dir: str | None = None) -> Experiment:
