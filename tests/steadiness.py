@@ -132,7 +132,7 @@ def row(name: str, runs: Sequence[Approvals]) -> str:
         f"{np.mean([one.final for one in found]):.3f}",
         f"{min(one.final for one in found):.3f}",
         f"{median} ({len(reached)})",
-        f"{np.mean([one.approvals for one in runs]):.3f}",
+        f"{np.mean([np.mean(one.approvals) for one in runs]):.3f}",
         f"{max(one.kl for one in runs):.1f}",
     ]
     return f"| {' | '.join(cells)} |"

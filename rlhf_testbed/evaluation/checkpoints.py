@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import stdev
 from typing import NamedTuple
 
 import numpy as np
@@ -108,7 +107,7 @@ def late(checkpoints: Sequence[Checkpoint], updates: int) -> dict[str, float]:
     for threat in THREATS:
         values = [one.figure(threat) for one in last]
         found[f"{threat}_late_mean"] = float(np.mean(values))
-        found[f"{threat}_late_spread"] = stdev(values) if len(values) > 1 else math.nan
+        found[f"{threat}_late_spread"] = float(np.std(values, ddof=1)) if values[1:] else math.nan
     return found
 
 

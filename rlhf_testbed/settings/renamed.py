@@ -1,7 +1,7 @@
 """Names that are no setting, and what to say of each: an old name, a trainer's, another method's.
 
-why_not("population", "ppo")      "is now called unintended_share"
-why_not("max_grad_norm", "ppo")   "has no effect here: TRL's PPO does not clip gradients"
+why_not("population", "ppo")   "is now called unintended_share"
+why_not("max_steps", "ppo")    "has no effect here: total_episodes says how long training goes on"
 """
 
 from __future__ import annotations
