@@ -64,6 +64,8 @@ def _contrast(
     a = np.array([after[seed] for seed in matched])
     b = np.array([before[seed] for seed in matched])
     difference = interval_over_seeds(a - b)
+    reasons = {f"{name}: {why}": None for name in pair if (why := arms[name].unread(threat))}
+    unread = Decision(verdict="undecided", reason="; ".join(reasons)) if reasons else None
     spread = float(np.std(a - b, ddof=1)) if len(matched) > 1 else math.nan
     return Contrast(
         dial=dial,
@@ -73,7 +75,7 @@ def _contrast(
         difference=difference.mean,
         low=difference.low,
         high=difference.high,
-        decision=Decision(**decide(a, b, bound)._asdict()),
+        decision=unread or Decision(**decide(a, b, bound)._asdict()),
         seeds_for_equivalence=None if math.isnan(spread) else seeds_for_equivalence(spread, bound),
     )
 

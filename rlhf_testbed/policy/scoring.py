@@ -64,7 +64,7 @@ def response_log_probabilities(
     answers = [language.response_ids(response) for response in responses]
     questions = [language.prompt_ids(prompt) for prompt in prompts]
     longest = max(questions, key=len)
-    vocabulary = model.get_input_embeddings().num_embeddings
+    vocabulary = model.get_input_embeddings().weight.shape[0]
     most = min(max(MOST_NODES, len(longest)), max(1, MOST_LOGITS // vocabulary - 1))
     trees = prefix_trees(answers, most)
     if not all(reads_trees(model, longest, tree, answers) for tree in trees):

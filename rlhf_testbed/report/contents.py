@@ -108,7 +108,9 @@ def asked(source: Source) -> dict[str, str]:
     settings, about = source.settings, source.results.about
     summary = _summary(settings)
     seeds = ", ".join(map(str, about.seeds))
-    runs = f"{len(source.runs)} runs: {len(source.arms)} arms, seeds {seeds}"
+    counts = ((len(source.runs), "run"), (len(source.arms), "arm"), (len(about.seeds), "seed"))
+    many, arms, word = (f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
+    runs = f"{many}: {arms}, {word.partition(' ')[2]} {seeds}"
     if not source.is_experiment:
         runs = f"one run: {source.runs[0].name}"
     found = {

@@ -29,7 +29,6 @@ from rlhf_testbed.settings.resuming import parse_resuming
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import quiet
 from rlhf_testbed.shared.errors import reported
-from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.shared.progress import LiveLine, Step, Watcher
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.model_card import write_card
@@ -79,8 +78,7 @@ def train(
 
 def starting_from(run: RunConfig, base: Path) -> Start:
     """What the run's method starts from; `base`: the folder of the base policy."""
-    name = f"{file_name(run.study.task)}-{run.study.arm or 'dials'}-{run.seed}"
-    return Start(run, base, training_overseer(run), training_scenarios(run), name)
+    return Start(run, base, training_overseer(run), training_scenarios(run), run.name)
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ The runs of an experiment share their base policies, in `base/` beside the arms.
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ import yaml
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.files import read_yaml, write_text
+from rlhf_testbed.shared.files import pasted, read_yaml, write_text
 from rlhf_testbed.shared.record import Kind, Record, read, write
 from rlhf_testbed.store.provenance import environment
 from rlhf_testbed.store.run_records import (
@@ -59,7 +58,7 @@ class RunDirectory:
     @property
     def quoted(self) -> str:
         """The path as a shell reads it: an arm with a varied dial has spaces in its folder."""
-        return shlex.quote(str(self.path))
+        return pasted(self.path)
 
     @property
     def config(self) -> Path:
@@ -69,7 +68,7 @@ class RunDirectory:
     @property
     def training_again(self) -> str:
         """The command that repeats the training."""
-        config = shlex.quote(str(self.config))
+        config = pasted(self.config)
         return f"accelerate launch -m rlhf_testbed.train --config {config} --output_dir NEW"
 
     @property
