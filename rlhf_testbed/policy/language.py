@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import takewhile
-from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -31,6 +30,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from rlhf_testbed.policy.place import place_of
 from rlhf_testbed.policy.small_model import GRID, SHAPE
 from rlhf_testbed.policy.suitable import refuse_unsuitable
 from rlhf_testbed.shared.errors import UsageError
@@ -138,11 +138,9 @@ def load_language(
 
 def _place(name_or_folder: str) -> tuple[str, dict[str, str]]:
     """What to load from, and which GGUF file there; its weights are turned into floats again."""
-    path = Path(name_or_folder)
-    if path.suffix != ".gguf":
+    path = place_of(name_or_folder)
+    if path is None or path.suffix != ".gguf":
         return name_or_folder, {}
-    if not path.is_file():
-        raise UsageError(f"model {path}: no such file")
     if find_spec("gguf") is None:
         raise UsageError(
             f"model {path}: reading a GGUF file takes a package that is not installed "

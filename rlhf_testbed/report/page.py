@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -26,13 +25,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rlhf_testbed.report import contents, figures
-from rlhf_testbed.report.figures import Figure
+from rlhf_testbed.report.figures import Figure, refuse_little_memory
 from rlhf_testbed.report.gathered import Gathered, gather
 from rlhf_testbed.report.sentences import bounded, commit_told, seeds_told, short, told_figure
 from rlhf_testbed.report.sources import Missing, Source
 from rlhf_testbed.report.table import optimised
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.files import write_text
+from rlhf_testbed.shared.files import pasted, write_text
 from rlhf_testbed.store.experiment_records import About
 from rlhf_testbed.tasks.base import SYMBOLS
 
@@ -159,7 +158,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
-    found.filters |= {"quote": shlex.quote, "seeds_told": seeds_told}
+    found.filters |= {"quote": pasted, "seeds_told": seeds_told}
     found.tests["bounded"] = bounded
     return found
 
@@ -195,6 +194,8 @@ def _asset(name: str) -> str:
 def _vega() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, as vl-convert brings them."""
     import vl_convert
+
+    refuse_little_memory()
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return f"(() => {{{bundle}}})();"

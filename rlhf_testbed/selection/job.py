@@ -9,7 +9,8 @@ directory (see `store/run_directory.py`). It never sees a full-knowledge verdict
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -20,7 +21,9 @@ from rlhf_testbed.judging.overseers import training_overseer
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Start
 from rlhf_testbed.selection.preparation import prepared, training_scenarios
+from rlhf_testbed.selection.processes import processes
 from rlhf_testbed.selection.resuming import reopened
+from rlhf_testbed.selection.soundness import Checks
 from rlhf_testbed.selection.states import NOT_BEGUN, States
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.parsing import parse_run
@@ -28,7 +31,7 @@ from rlhf_testbed.settings.plugins import faults_told
 from rlhf_testbed.settings.resuming import parse_resuming
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import quiet
-from rlhf_testbed.shared.errors import reported
+from rlhf_testbed.shared.errors import UsageError, reported
 from rlhf_testbed.shared.progress import LiveLine, Step, Watcher
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.model_card import write_card
@@ -47,19 +50,41 @@ def train(
     """
     quiet()
     refuse_unfit(run)
-    state = PartialState(cpu=run.selection.use_cpu)
+    state = processes(run.selection.use_cpu)
     if run.selection.threads:
         torch.set_num_threads(run.selection.threads)
-    if state.is_main_process and not resume:
-        RunDirectory.create(run)
+    with created(run) if state.is_main_process and not resume else nullcontext():
+        return _trained(run, state, watcher, shared, resume)
+
+
+@contextmanager
+def created(run: RunConfig) -> Iterator[None]:
+    """Makes the run's folder, and clears it where training fails before anything is filed."""
+    directory = RunDirectory.create(run)
+    try:
+        yield
+    except Exception as error:
+        kept = directory.abandon()
+        if kept and isinstance(error, UsageError):
+            raise UsageError(f"{error}; what it had made is kept in {kept}") from error
+        raise
+
+
+def _trained(
+    run: RunConfig, state: PartialState, watcher: Watcher, shared: Path | None, resume: bool
+) -> RunDirectory:
+    """The run's directory, once all processes have trained in it."""
     base, directory = prepared(run, state, watcher, shared), RunDirectory(run.output_dir)
     start, states = starting_from(run, base), States(run, directory)
     method = method_class(run.selection.method)(start)
     begun = states.restore(method) if resume else NOT_BEGUN
+    checks = Checks(method, start, directory)
     with faults_told(f"{directory.path}: training stopped", run.task):
-        seconds = select_all(method, start.overseer, directory, watcher, states, begun)
+        seconds = select_all(
+            method, start.overseer, directory, watcher, states, begun, checks.start
+        )
     if state.is_main_process:
-        method.save(directory)
+        checks.save()
         ledger.compact(directory.ledger)
         episodes = method.updates * method.episodes_per_update
         write_card(run, directory, method.updates, episodes)
@@ -88,7 +113,7 @@ def main() -> None:
         program = "accelerate launch -m rlhf_testbed.train"
         run = reopened(asked) if asked else parse_run(sys.argv[1:], prog=program)
         title = f"{run.study.arm or run.study.task}, seed {run.seed}"
-        speaks = PartialState(cpu=run.selection.use_cpu).is_main_process
+        speaks = processes(run.selection.use_cpu).is_main_process
         with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
             directory = train(run, watcher, resume=asked is not None)
         if speaks:

@@ -30,7 +30,7 @@ def file_name(name: str, keep: str = "") -> str:
     return re.sub(rf"[^\w.{re.escape(keep)}]+", "-", name)
 
 
-def pasted(path: Path) -> str:
+def pasted(path: Path | str) -> str:
     """A path as a shell and a program read it in a command line: quoted, and never an option.
 
     >>> pasted(Path("runs/both randomised=0.5"))

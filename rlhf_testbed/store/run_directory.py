@@ -184,10 +184,35 @@ class RunDirectory:
         except OSError as error:
             raise UsageError(f"{path}: can't be made: {error.strerror}") from None
         made = cls(path)
-        made.ledger.mkdir()
-        made.write(environment(run))
-        made._write_config(run)
+        try:
+            made.ledger.mkdir()
+            made.write(environment(run))
+            made._write_config(run)
+        except Exception:
+            made.abandon()
+            raise
         return made
+
+    def set_aside(self) -> Path | None:
+        """Moves the folder out of the way, and keeps it; returns where it is then."""
+        if not self.path.exists():
+            return None
+        taken = sum(1 for _ in self.path.parent.glob(f"{self.path.name}.interrupted-*"))
+        place = self.path.with_name(f"{self.path.name}.interrupted-{taken + 1}")
+        return self.path.rename(place)
+
+    def abandon(self) -> Path | None:
+        """Clears the folder of a start that failed, so that the corrected command can have it.
+
+        Nothing is filed there but settings, which the command holds, and a base policy, which is
+        in the cache. A learned overseer took time: it is set aside; returns where it is then.
+        """
+        if not self.path.is_dir() or any(self.ledger.glob("*")):
+            return None
+        if self.overseer.exists():
+            return self.set_aside()
+        shutil.rmtree(self.path)
+        return None
 
     def lengthen(self, run: RunConfig, updates: int) -> None:
         """Files new settings, with more updates, and sets aside what was of so many `updates`."""
