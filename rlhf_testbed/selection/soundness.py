@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from rlhf_testbed.store.run_directory import RunDirectory
 
 DRAWN = 64
-"""Samples that are tested."""
+"""Samples that are tested before any selection."""
+DRAWN_AFTER = 32
+"""And of the saved policy."""
 BY_CHANCE = 1e-6
 """p below which samples don't fit: once in a million runs by chance."""
 SCORED = 4
@@ -199,7 +201,7 @@ class Checks:
             if kept is None or saved is None:
                 return
             refuse_other_policy(kept, saved, self.method.saved_adapter(self.directory))
-            drawn = fresh(saved, self._scenarios[:DRAWN], longest_response(saved, self._task))
+            drawn = fresh(saved, self._scenarios[:DRAWN_AFTER], longest_response(saved, self._task))
             refuse_misfit(drawn, self._task, "as it was saved")
 
     @property
