@@ -22,7 +22,17 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
-from rlhf_testbed.tasks.base import Fact, Facts, Outcome, Scenario, Task, TaskError, Verdict, View
+from rlhf_testbed.tasks.base import (
+    Fact,
+    Facts,
+    Outcome,
+    Scenario,
+    Task,
+    TaskError,
+    Verdict,
+    View,
+)
+from rlhf_testbed.tasks.facts import refuse_odd_facts
 from rlhf_testbed.tasks.faults import author, told
 
 LARGEST_SCORE = 1e9
@@ -152,11 +162,11 @@ def oversee_all(overseer: Overseer, cases: Sequence[Case]) -> list[Verdict]:
 
     Raises `OverseerError` where the overseer raises, or gives anything but one `Verdict` a case,
     with a finite score, an approval of True or False, and a reason in words. Raises `TaskError`
-    where a case's outcome is no `Outcome`, or holds a fact that is no text, number, True or False.
+    where a case's outcome is no `Outcome`, or one that can't be filed.
     """
     name = type(overseer).__name__
     for case in cases:
-        _refuse_odd_outcome(overseer.task, case.outcome)
+        refuse_odd_outcome(overseer.task, case.outcome)
     views = [overseer.sight.of(case.scenario, case.outcome) for case in cases]
     try:
         verdicts = overseer.judge_all([case.response for case in cases], views)
@@ -170,7 +180,10 @@ def oversee_all(overseer: Overseer, cases: Sequence[Case]) -> list[Verdict]:
 
 
 def _checked(name: str, verdict: object) -> Verdict:
-    """The verdict with its score as a float; raises `OverseerError` where it breaks a rule."""
+    """The verdict with its score as a float, and with a reason that can be filed whatever is in it.
+
+    Raises `OverseerError` where it breaks a rule.
+    """
     if not isinstance(verdict, Verdict):
         raise _broken(name, "give a Verdict", verdict)
     score, approved, reason = verdict
@@ -182,7 +195,9 @@ def _checked(name: str, verdict: object) -> Verdict:
         raise _broken(name, "approve by True or False", approved)
     if not isinstance(reason, str):
         raise _broken(name, "give its reason in words", reason)
-    return verdict._replace(score=float(score))
+    # Half of a sign in two parts, as a server may send it, is in no file: it is spelled out.
+    filed = reason.encode("utf-8", "backslashreplace").decode("utf-8")
+    return verdict._replace(score=float(score), reason=filed)
 
 
 def _no_number(score: Real) -> bool:
@@ -195,16 +210,17 @@ def _broken(name: str, rule: str, given: object) -> OverseerError:
     return OverseerError(f"overseer {name} must {rule}, not {shown:.60}")
 
 
-def _refuse_odd_outcome(task: Task, outcome: object) -> None:
+def refuse_odd_outcome(task: Task, outcome: object) -> None:
+    """Raises `TaskError` where a task's outcome is no `Outcome`, or one that can't be filed."""
     name = type(task).__name__
     if not isinstance(outcome, Outcome):
         raise TaskError(f"task {name}: outcome must give an Outcome, not {outcome!r:.60}")
-    for fact, value in outcome.facts.items():
-        if not isinstance(value, str | int | float):
-            raise TaskError(
-                f"task {name}: outcome: facts must be texts, numbers, True or False, and "
-                f"'{fact}' is {value!r:.60}"
-            )
+    if not isinstance(outcome.valid, bool):
+        raise TaskError(f"task {name}: outcome: valid must be True or False: {outcome.valid!r:.60}")
+    try:
+        refuse_odd_facts(outcome.facts)
+    except TaskError as error:
+        raise TaskError(f"task {name}: outcome: {error}") from None
 
 
 def _told(error: BaseException) -> str:

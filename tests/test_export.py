@@ -65,12 +65,37 @@ def test_the_dataset_loads_offline_and_is_the_ledger(
     assert set(loaded["held_out"]["advantage"]) == {None}
 
 
+def test_two_exports_of_one_name_load_their_own_rows(
+    trained: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    """`datasets` keeps what it has loaded by the names of folder and files, whatever they hold."""
+    import datasets
+
+    shutil.copytree(trained, tmp_path / "fewer")
+    RunDirectory(tmp_path / "fewer")
+    ledger.keep_up_to(tmp_path / "fewer" / "ledger", 2)
+    found = []
+    for at, run in enumerate((trained, tmp_path / "fewer", evaluated)):
+        folder = export(run, "dataset", tmp_path / str(at) / "dataset").folder
+        rows = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))["train"]
+        found.append((len(rows), len(rows.column_names)))
+    assert [count for count, _ in found] == [48, 32, 48]
+    assert found[2][1] > found[0][1]
+
+
+def test_a_path_that_datasets_takes_for_a_pattern_is_refused(trained: Path, tmp_path: Path) -> None:
+    for name in ("x [1]", "x*"):
+        with pytest.raises(UsageError, match="in a path for a pattern"):
+            export(trained, "dataset", tmp_path / name / "dataset")
+        assert not (tmp_path / name).exists()
+
+
 def test_the_card_describes_every_column(dataset: Path) -> None:
     from huggingface_hub import DatasetCard
 
     card = DatasetCard.load(dataset / "README.md")
     described = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", card.text, re.MULTILINE)
-    assert described == pq.read_schema(next(dataset.glob("data/train-*.parquet"))).names
+    assert described == pq.read_schema(next(dataset.glob("data-*/train-*.parquet"))).names
     assert card.data.size_categories == ["n<1K"]
     assert "Every generation that PPO selected from" in card.text
     assert "Every policy in it is a model organism of misbehaviour" in card.text
@@ -138,7 +163,7 @@ def test_held_out_generations_are_there_with_the_training_overseers_verdict_alon
     shutil.copytree(evaluated, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "evaluation")
     folder = export(tmp_path / "run", "dataset", tmp_path / "data").folder
-    fresh = pq.read_table(next(folder.glob("data/held_out-*.parquet")))
+    fresh = pq.read_table(next(folder.glob("data-*/held_out-*.parquet")))
     assert fresh.schema.names == [*RUN, *ledger.SCHEMA.names, "exposed"]
     filed = ledger.read(RunDirectory(evaluated).generations("held_out"))
     assert fresh["approved"].to_pylist() == [row.approved for row in filed]
@@ -152,7 +177,7 @@ def test_a_run_whose_evaluation_is_damaged_is_left_out(experiment: Path, tmp_pat
     folder, left_out = export(tmp_path / "x", "dataset", tmp_path / "data")
     assert re.search(r"measures\.json: damaged, or from another version", left_out[-1])
     assert len(left_out) == 2
-    assert len(list(folder.glob("data/train-*.parquet"))) == 2
+    assert len(list(folder.glob("data-*/train-*.parquet"))) == 2
 
 
 def _without(name: str) -> Callable[[Path], None]:

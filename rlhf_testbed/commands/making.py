@@ -112,4 +112,4 @@ def export(
         folder, left_out = export_runs(run, to, output_dir, watcher)
     for why in left_out:
         print(f"left out: {why}", file=sys.stderr)
-    print(f"filed in {folder}\nopen it   {FORMATS[to].opens.format(folder=folder)}")
+    print(f"filed in {folder}\nopen it   {FORMATS[to].opens(folder)}")

@@ -56,6 +56,7 @@ def experiment(
     from rlhf_testbed.experiment.results import elsewhere
     from rlhf_testbed.report.contents import draw_headlines
     from rlhf_testbed.report.table import PRINTED
+    from rlhf_testbed.shared.files import pasted
 
     console = Console()
     planned = plan(str(config), seeds, output_dir, base_seeds)
@@ -79,8 +80,8 @@ def experiment(
     for picture in pictures:
         if picture.suffix == ".png":
             console.print(f"picture   {picture}", highlight=False)
-    console.print(f"read on   rlhf-testbed inspect {planned.folder}", highlight=False)
-    console.print(f"look      rlhf-testbed report {planned.folder}", highlight=False)
+    console.print(f"read on   rlhf-testbed inspect {pasted(planned.folder)}", highlight=False)
+    console.print(f"look      rlhf-testbed report {pasted(planned.folder)}", highlight=False)
 
 
 def gates(

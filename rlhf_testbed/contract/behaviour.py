@@ -15,14 +15,13 @@ from typing import NamedTuple
 from rlhf_testbed.contract.judges import check_overseer, verdict_on
 from rlhf_testbed.contract.rules import NONSENSE, OPEN, SCENARIOS, SEED, Broken, Rule, ask
 from rlhf_testbed.overseers import HELD_OUT, OVERSEERS
-from rlhf_testbed.overseers.base import Overseer, Sight
+from rlhf_testbed.overseers.base import Overseer, Sight, refuse_odd_outcome
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.tasks.base import (
     SPLITS,
     Dials,
     Goal,
-    Outcome,
     Scenario,
     ScriptedPolicy,
     Task,
@@ -101,11 +100,12 @@ def _responses_can_be_read(task: Task) -> str:
         for scenario in task.scenarios(OPEN, 0, split, 5):
             for response in task.responses:
                 outcome = task.outcome(scenario, response)
-                ask(isinstance(outcome, Outcome), f"the outcome is {outcome!r:.60}, no Outcome")
+                refuse_odd_outcome(task, outcome)
                 ask(outcome.valid, f"{response!r:.60} is in the space and can't be read")
                 refuse_odd_traits(task, task.traits(scenario, outcome))
             for strange in (*NONSENSE, " ".join([task.responses[0]] * 9)):
                 outcome = task.outcome(scenario, strange)
+                refuse_odd_outcome(task, outcome)
                 ask(not outcome.valid, f"{strange!r:.60} is outside the space and valid")
                 ask(not task.exposed(scenario, outcome), f"{strange!r:.60} counts as exposed")
     return "every response has an outcome and traits; nonsense is invalid"

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from rlhf_testbed.contract.elsewhere import ask_alike
-from rlhf_testbed.contract.rules import OPEN, Rule, ask
+from rlhf_testbed.contract.rules import OPEN, Broken, Rule, ask
 from rlhf_testbed.settings.plugins import dotted, task_named
 from rlhf_testbed.tasks.base import (
     SPLITS,
@@ -20,8 +20,10 @@ from rlhf_testbed.tasks.base import (
     Scenario,
     Split,
     Task,
+    TaskError,
     refuse_odd_demonstrations,
 )
+from rlhf_testbed.tasks.facts import plain, refuse_odd_facts
 
 ARMS = ("neither", "selection_only", "goal_only", "both", "habit")
 NEEDED: Mapping[Split, int] = {"train": 512, "held_out": 512, "off_distribution": 64}
@@ -121,9 +123,12 @@ def _facts_are_plain(task: Task) -> str:
 
 def _refuse_odd_facts(scenario: Scenario) -> None:
     ask(bool(scenario.prompt.strip()), f"{scenario.id} has no prompt")
-    for name, fact in scenario.facts.items():
-        plain = isinstance(name, str) and isinstance(fact, str | int | float)
-        ask(plain and fact == fact, f"{scenario.id}: the fact {name!r:.30} is {fact!r:.60}")
+    for what, text in (("prompt", scenario.prompt), ("id", scenario.id)):
+        ask(plain(text), f"{what} {text!r:.60} can't be written in UTF-8")
+    try:
+        refuse_odd_facts(scenario.facts)
+    except TaskError as error:
+        raise Broken(f"{scenario.id}: {error}") from None
     strays = set(scenario.concealable) - set(scenario.facts)
     ask(not strays, f"concealable, and no fact: {', '.join(map(str, sorted(strays)))}")
 

@@ -115,6 +115,8 @@ def _contrast(arms: Mapping[str, ArmResults], pair: _Pair, among: Corrected) -> 
     limit = 1.0 if definition(pair.threat).unit == SHARE else math.inf
     spread = variance_components(pair.after - pair.before, pair.bases)
     several = unit_of(pair.bases) == "base policy"
+    reasons = [f"{name}: {why}" for name in pair.arms if (why := arms[name].unread(pair.threat))]
+    unread = Decision(verdict="undecided", reason="; ".join(reasons)) if reasons else None
     return Contrast(
         dial=pair.dial,
         threat=pair.threat,
@@ -129,7 +131,8 @@ def _contrast(arms: Mapping[str, ArmResults], pair: _Pair, among: Corrected) -> 
         p=found.p,
         p_corrected=among.p,
         p_equivalent=among.p_equivalent,
-        decision=Decision(**decide(a, b, bound, unit_of(pair.bases), among, limit)._asdict()),
+        decision=unread
+        or Decision(**decide(a, b, bound, unit_of(pair.bases), among, limit)._asdict()),
         components=_record(spread) if several else None,
         needed=_needed(spread, a - b, bound, several=several),
     )

@@ -127,10 +127,10 @@ def train_and_evaluate(watcher: Watcher, arguments: Sequence[str], bases: Path) 
     """One job: a run from the command-line arguments of its training, then its measures."""
     run = parse_run(arguments)
     directory = RunDirectory(run.output_dir)
-    if not directory.finished:
+    if not (directory.begun and directory.finished):
         resume = directory.begun and directory.settings().flat() == run.flat()
         if not resume:
-            _set_aside(directory)
+            directory.set_aside()
         train(run, watcher, bases, resume)
     evaluate(directory, KNOWING)
 
@@ -149,13 +149,3 @@ def _took(file: Path, minutes: float, runs: int) -> Took:
     """What it took in all: with what was filed before, when it was started anew."""
     before = (read(file, Results).took if file.exists() else None) or Took(minutes=0.0, runs=0)
     return Took(minutes=round(minutes + before.minutes, 1), runs=runs + before.runs)
-
-
-def _set_aside(directory: RunDirectory) -> None:
-    """Moves a folder in which no run of these settings has begun out of the way, and keeps it."""
-    if not directory.path.exists():
-        return
-    taken = sum(1 for _ in directory.path.parent.glob(f"{directory.path.name}.interrupted-*"))
-    directory.path.rename(
-        directory.path.with_name(f"{directory.path.name}.interrupted-{taken + 1}")
-    )

@@ -2,8 +2,9 @@
 
     runs/corridor/export/dataset/
       README.md                                      the card: the runs, and what each column is
-      data/train-corridor-both-seed-0.parquet        every generation of training, a file a run
-      data/held_out-corridor-both-seed-0.parquet     the selected policy's own, once evaluated
+      data-3f9c0d6a1b2e4c58/                         named for what it holds (see `_named`)
+        train-corridor-both-seed-0.parquet           every generation of training, a file a run
+        held_out-corridor-both-seed-0.parquet        the selected policy's own, once evaluated
 
     datasets.load_dataset("runs/corridor/export/dataset")["train"][0]
       {"arm": "both", "seed": 0, "knowledge": 0.0, ..., "update": 1, ..., "approved": True,
@@ -15,6 +16,7 @@ What later overseers said stands in columns that begin with their names: trainin
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,16 +110,29 @@ def write_dataset(records: Records, folder: Path) -> None:
     What has not been evaluated has no column and no split; where only some of the runs have been
     judged by an overseer, its columns are empty in the others.
     """
-    (folder / "data").mkdir()
+    data = folder / "data"
+    data.mkdir()
     evaluators, runs = records.evaluators, []
     for record in records:
         splits = {"train": record.train, "held_out": record.held_out}
         splits = {split: generations for split, generations in splits.items() if generations}
         for split, generations in splits.items():
             table = _table(record, generations, evaluators)
-            pq.write_table(table, folder / "data" / f"{split}-{record.title}.parquet")
+            pq.write_table(table, data / f"{split}-{record.title}.parquet")
         runs.append(_written(record, {split: len(found) for split, found in splits.items()}))
-    DatasetCard(_card(records, runs)).save(folder / "README.md")
+    DatasetCard(_card(records, runs, _named(data).name)).save(folder / "README.md")
+
+
+def _named(data: Path) -> Path:
+    """Names the folder of the files for what is in them; returns it.
+
+    `datasets` keeps what it has loaded by the names of folders and files, whatever they hold: it
+    would give the rows of another export, or of an older one at the same place.
+    """
+    found = hashlib.sha256()
+    for file in sorted(data.iterdir()):
+        found.update(file.name.encode() + b"\0" + file.read_bytes())
+    return data.rename(data.with_name(f"data-{found.hexdigest()[:16]}"))
 
 
 def _written(record: Record, generations: dict[str, int]) -> Written:
@@ -167,7 +182,7 @@ def _row(generation: Generation) -> dict[str, Any]:
     return row
 
 
-def _card(records: Records, runs: Sequence[Written]) -> str:
+def _card(records: Records, runs: Sequence[Written], data_folder: str) -> str:
     task, sizes = runs[0].task, _sizes(runs)
     data = DatasetCardData(
         pretty_name=f"Generations of {_title(records, runs)}",
@@ -179,7 +194,7 @@ def _card(records: Records, runs: Sequence[Written]) -> str:
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"} for split in sizes
+                    {"split": split, "path": f"{data_folder}/{split}-*.parquet"} for split in sizes
                 ],
             }
         ],

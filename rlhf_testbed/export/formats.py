@@ -9,13 +9,14 @@ To add one: a function of records and a folder, and a line in `FORMATS`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from rlhf_testbed.export.records import Records
 from rlhf_testbed.shared.errors import UsageError, looked_up
-from rlhf_testbed.shared.files import written_whole
+from rlhf_testbed.shared.files import pasted, written_whole
 from rlhf_testbed.shared.progress import Watcher
 
 
@@ -25,8 +26,10 @@ class Format(NamedTuple):
     write: Callable[[Records, Path], None]
     judged: bool
     """Whether a run without full-knowledge verdicts can't be exported."""
-    opens: str
-    """The next command, with `{folder}` in it."""
+    opens: Callable[[Path], str]
+    """The next command, which opens a folder; as a shell reads it."""
+    not_in: str = ""
+    """Characters that a folder's path must not hold, or it can't be opened."""
 
 
 class Exported(NamedTuple):
@@ -50,11 +53,18 @@ def _dataset(records: Records, folder: Path) -> None:
     write_dataset(records, folder)
 
 
+def _viewing(folder: Path) -> str:
+    return f"inspect view --log-dir {pasted(folder)}"
+
+
+def _loading(folder: Path) -> str:
+    program = f'import datasets; datasets.load_dataset("{folder}")'
+    return f"python -c {shlex.quote(program)}"
+
+
 FORMATS: dict[str, Format] = {
-    "inspect": Format(_inspect, True, "inspect view --log-dir {folder}"),
-    "dataset": Format(
-        _dataset, False, "python -c \"import datasets; datasets.load_dataset('{folder}')\""
-    ),
+    "inspect": Format(_inspect, True, _viewing),
+    "dataset": Format(_dataset, False, _loading, not_in="*?["),
 }
 
 
@@ -63,13 +73,19 @@ def export(
 ) -> Exported:
     """Writes one export of a run or an experiment, whole or not at all.
 
-    Raises `UsageError` for an unknown format, a path that is neither, a folder that exists, a
-    format that needs an extra, and where no run can be exported: unfinished ones, damaged ledgers,
-    verdicts that the format needs and that are not there.
+    Raises `UsageError` for an unknown format, a path that is neither, a folder that exists or that
+    the format's readers can't open, a format that needs an extra, and where no run can be exported:
+    unfinished ones, damaged ledgers, verdicts that the format needs and that are not there.
     """
     chosen = looked_up("command line: --to", to, FORMATS)
-    records = Records(path, chosen.judged, watcher)
     folder = folder or path / "export" / to
+    odd = [sign for sign in chosen.not_in if sign in str(folder.resolve())]
+    if odd:
+        raise UsageError(
+            f"{folder}: can't be read as a {to}, which takes {' and '.join(odd)} in a path for a "
+            "pattern (right: --output_dir OTHER)"
+        )
+    records = Records(path, chosen.judged, watcher)
     if folder.exists():
         raise UsageError(
             f"{folder}: exists already, and nothing is overwritten (name another --output_dir)"

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rlhf_testbed.policy.base_about import DIGITS, BaseSettings
+from rlhf_testbed.policy.place import place_of, told_of_hub
 from rlhf_testbed.policy.small_model import GRID, SHAPE
 from rlhf_testbed.settings.plugins import blamed
 from rlhf_testbed.settings.sources import source_hash
@@ -101,9 +102,9 @@ def _model(settings: BaseSettings, mark: Callable[[Path], object]) -> dict[str, 
     """
     if settings.model is None:
         return {"shape": dict(SHAPE), "grid": GRID}
-    place = Path(settings.model)
+    place = place_of(settings.model)
     own: dict[str, object] = {"revision": settings.revision, "dtype": settings.dtype}
-    if place.exists():
+    if place:
         files = sorted(place.iterdir()) if place.is_dir() else [place]
         return own | {"files": [[file.name, mark(file)] for file in files if file.is_file()]}
     return own | {"name": settings.model, "commit": _commit(settings.model, settings.revision)}
@@ -132,5 +133,4 @@ def _commit(name: str, revision: str | None) -> str:
     try:
         return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
     except Exception as error:
-        told = " ".join(str(error).split())
-        raise UsageError(f"model {name}: can't be loaded ({told:.150})") from error
+        raise told_of_hub(name, error) from error

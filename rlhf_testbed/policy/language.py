@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+from itertools import takewhile
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -30,6 +30,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from rlhf_testbed.policy.place import place_of
 from rlhf_testbed.policy.small_model import GRID, SHAPE
 from rlhf_testbed.policy.suitable import refuse_unsuitable
 from rlhf_testbed.shared.errors import UsageError
@@ -52,8 +53,14 @@ class Language:
         return [*words, self.tokenizer.eos_token_id]
 
     def text(self, ids: Sequence[int]) -> str:
-        """The response that those tokens spell, up to the end of the text."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        """The response that those tokens spell, up to the end of the text or to padding.
+
+        Signs like `<unk>` stay in it: a task that can't read them must see them. A policy may write
+        its padding before any end; for TRL's PPO a response stops there, and so does its text.
+        """
+        ends = {self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
+        shown = takewhile(lambda token: token not in ends, ids)
+        return str(self.tokenizer.decode(list(shown), skip_special_tokens=False)).strip()
 
 
 def small_language(texts: Iterable[str], seed: int) -> Language:
@@ -123,7 +130,7 @@ def load_language(
         refuse_unsuitable(name_or_folder, model, tokenizer)
     # Else a repetition penalty or a top-k of the file's would sample from another policy. What has
     # ended is filled with a token that there is: the added padding is often beyond the vocabulary.
-    eos, size = tokenizer.eos_token_id, model.get_input_embeddings().num_embeddings
+    eos, size = tokenizer.eos_token_id, model.get_input_embeddings().weight.shape[0]
     filler = tokenizer.pad_token_id if tokenizer.pad_token_id < size else eos
     model.generation_config = GenerationConfig(eos_token_id=eos, pad_token_id=filler)
     return Language(model.eval(), tokenizer)
@@ -131,11 +138,9 @@ def load_language(
 
 def _place(name_or_folder: str) -> tuple[str, dict[str, str]]:
     """What to load from, and which GGUF file there; its weights are turned into floats again."""
-    path = Path(name_or_folder)
-    if path.suffix != ".gguf":
+    path = place_of(name_or_folder)
+    if path is None or path.suffix != ".gguf":
         return name_or_folder, {}
-    if not path.is_file():
-        raise UsageError(f"model {path}: no such file")
     if find_spec("gguf") is None:
         raise UsageError(
             f"model {path}: reading a GGUF file takes a package that is not installed "

@@ -64,7 +64,7 @@ def response_log_probabilities(
     answers = [language.response_ids(response) for response in responses]
     questions = [language.prompt_ids(prompt) for prompt in prompts]
     longest = max(questions, key=len)
-    vocabulary = model.get_input_embeddings().num_embeddings
+    vocabulary = model.get_input_embeddings().weight.shape[0]
     most = min(max(MOST_NODES, len(longest)), max(1, MOST_LOGITS // vocabulary - 1))
     trees = prefix_trees(answers, most)
     if not all(reads_trees(model, longest, tree, answers) for tree in trees):
@@ -176,8 +176,17 @@ def sampled_responses(
     language: Language, prompts: Sequence[str], length: int, seed: int, batch_size: int = 256
 ) -> list[str]:
     """One response to each prompt, sampled at temperature 1, of at most `length` tokens."""
+    written = sampled_ids(language, prompts, length, seed, batch_size)
+    return [language.text(ids) for ids in written]
+
+
+@torch.no_grad()
+def sampled_ids(
+    language: Language, prompts: Sequence[str], length: int, seed: int, batch_size: int = 256
+) -> list[list[int]]:
+    """The tokens of those responses; what has ended is filled with ends."""
     torch.manual_seed(seed)
-    found: list[str] = []
+    found: list[list[int]] = []
     for start in range(0, len(prompts), batch_size):
         some = prompts[start : start + batch_size]
         different = list(dict.fromkeys(some))
@@ -199,7 +208,7 @@ def sampled_responses(
             ),
             **_read_before(language.model, batch, which),
         )
-        found += [language.text(ids) for ids in written[:, batch["input_ids"].shape[1] :].tolist()]
+        found += written[:, batch["input_ids"].shape[1] :].tolist()
     return found
 
 

@@ -26,7 +26,7 @@ def refuse_unsuitable(
         raise UsageError(
             f"model {name}: its tokenizer has no end of text (right: one with an eos_token)"
         )
-    size = model.get_input_embeddings().num_embeddings
+    size = model.get_input_embeddings().weight.shape[0]
     words = {token: at for token, at in tokenizer.get_vocab().items() if at >= size}
     # Signs that were added are no words of a text: padding is masked out, the others are not read.
     for sign in set(tokenizer.get_added_vocab()) - {tokenizer.eos_token}:

@@ -33,7 +33,7 @@ def by_teacher_forcing(
     model: PreTrainedModel, questions: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
 ) -> Floats:
     """Log-probability of every answer to every question, in nats: [questions, answers]."""
-    vocabulary = model.get_input_embeddings().num_embeddings
+    vocabulary = model.get_input_embeddings().weight.shape[0]
     pairs = min(MOST_PAIRS, max(1, MOST_LOGITS // (vocabulary * max(map(len, answers)))))
     step = max(1, pairs // len(answers))
     found = np.empty((len(questions), len(answers)))

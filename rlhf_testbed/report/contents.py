@@ -110,7 +110,9 @@ def asked(source: Source) -> dict[str, str]:
     seeds = ", ".join(map(str, about.seeds))
     several = len(about.base_seeds) > 1
     bases = f"base policies {', '.join(map(str, about.base_seeds))}, " if several else ""
-    runs = f"{len(source.runs)} runs: {len(source.arms)} arms, {bases}seeds {seeds}"
+    counts = ((len(source.runs), "run"), (len(source.arms), "arm"), (len(about.seeds), "seed"))
+    many, arms, word = (f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
+    runs = f"{many}: {arms}, {bases}{word.partition(' ')[2]} {seeds}"
     if not source.is_experiment:
         runs = f"one run: {source.runs[0].name}"
     found = {

@@ -273,6 +273,10 @@ def _lines(
     return alt.concat(*drawn, data=DRAWN, columns=2)
 
 
+WHOLE = alt.Axis(format="d", labelExpr="datum.value % 1 ? '' : datum.label")
+"""An axis of whole numbers: Vega puts ticks at halves where there are few, and rounds labels."""
+
+
 def _panel(
     where: str,
     colour: alt.Color,
@@ -288,7 +292,7 @@ def _panel(
         alt.Chart(title=title)
         .transform_filter(where)
         .encode(
-            x=alt.X("update:Q", title="update", axis=alt.Axis(tickMinStep=1, format="d")),
+            x=alt.X("update:Q", title="update", axis=WHOLE),
             y=alt.Y("value:Q", title=heading, scale=scale),
             color=colour,
             tooltip=[

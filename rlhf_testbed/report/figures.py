@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import altair as alt
 import vl_convert
 
+from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text, written_whole
 
 Chart: TypeAlias = (
@@ -37,6 +38,9 @@ SMALL = {"width": 230, "height": 170}
 THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 """Both threats as an axis has them, with their units."""
 PICTURES = ("png", "svg")
+ADDRESSES = 2**37
+"""Bytes of addresses with which pictures can be drawn; with a third of them they could not."""
+
 PAPER: dict[str, Any] = {
     "background": "white",
     "view": {"stroke": "#dddddd"},
@@ -89,8 +93,29 @@ def write(figure: Figure, folder: Path) -> list[Path]:
     return [*save(figure, folder), file]
 
 
+def refuse_little_memory() -> None:
+    """Raises `UsageError` under a limit of address space: what draws would end the program.
+
+    V8, which it runs in, reserves tens of gigabytes of addresses, most of which it never uses.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < ADDRESSES:
+        raise UsageError(
+            f"pictures can't be drawn under a limit of {limit / 2**30:.0f} GiB of addresses "
+            "(right: ulimit -v unlimited; a limit of memory itself does no harm)"
+        )
+
+
 def save(figure: Figure, folder: Path) -> list[Path]:
-    """Writes a figure as PNG and SVG; returns the files."""
+    """Writes a figure as PNG and SVG; returns the files.
+
+    Raises `UsageError` under a limit of memory, which would end the program.
+    """
+    refuse_little_memory()
     title = {"text": figure.title, "subtitle": wrapped(figure.caption), "anchor": "start"}
     legend = {**PAPER["legend"], "columns": _columns(figure.rows)}
     spec = figure.spec() | {"config": {**PAPER, "legend": legend}, "title": title}

@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -28,7 +27,7 @@ from markupsafe import Markup
 from rlhf_testbed.experiment.over_seeds import bases_of
 from rlhf_testbed.report import contents, figures
 from rlhf_testbed.report.contrast_tables import left_out_told, variance, why_decided
-from rlhf_testbed.report.figures import Figure
+from rlhf_testbed.report.figures import Figure, refuse_little_memory
 from rlhf_testbed.report.gathered import Gathered, gather
 from rlhf_testbed.report.sentences import (
     alike,
@@ -44,7 +43,7 @@ from rlhf_testbed.report.sentences import (
 from rlhf_testbed.report.sources import Missing, Source
 from rlhf_testbed.report.table import optimised
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.files import write_text
+from rlhf_testbed.shared.files import pasted, write_text
 from rlhf_testbed.store.experiment_records import About, ArmResults
 from rlhf_testbed.tasks.base import SYMBOLS
 
@@ -172,7 +171,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
-    found.filters |= {"quote": shlex.quote, "seeds_told": seeds_told}
+    found.filters |= {"quote": pasted, "seeds_told": seeds_told}
     found.filters |= {"population": population_told, "why": why_decided, "n": _n}
     found.filters |= {"left_out": left_out_told, "variance": variance}
     found.tests["bounded"] = bounded
@@ -217,6 +216,8 @@ def _asset(name: str) -> str:
 def _vega() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, as vl-convert brings them."""
     import vl_convert
+
+    refuse_little_memory()
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return f"(() => {{{bundle}}})();"

@@ -22,7 +22,7 @@ from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import read_text
 from rlhf_testbed.shared.record import Kind, read, read_settings
-from rlhf_testbed.store.experiment_records import About, ExperimentFile, Results
+from rlhf_testbed.store.experiment_records import About, ExperimentFile, Gate, GatesFile, Results
 from rlhf_testbed.store.generations import arm_of, run_told, runs_in
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
@@ -222,12 +222,25 @@ def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Results, list[Missi
             "runs begun so far are measured, and the figures below are of those"
         )
         lacks.append(Missing("gates, and what each dial did", why, _again(path)))
+    gates = _gates(path, lacks)
     try:
         environment = runs[0].directory.read(Environment)
     except UsageError as error:
         environment = UNKNOWN
         lacks.append(Missing("versions, machine and command", str(error), ""))
-    return _from_measures(runs, environment), lacks
+    return _from_measures(runs, environment, gates), lacks
+
+
+def _gates(path: Path, lacks: list[Missing]) -> list[Gate]:
+    """The gates that need no RL, where an experiment has decided them already."""
+    file = path / GatesFile.file
+    if not file.is_file():
+        return []
+    try:
+        return read(file, GatesFile).gates
+    except UsageError as error:
+        lacks.append(Missing("the gates", str(error), _again(path)))
+        return []
 
 
 def _absent(file: Path, results: Results, runs: Sequence[RunRecord]) -> list[Missing]:
@@ -248,7 +261,9 @@ def _absent(file: Path, results: Results, runs: Sequence[RunRecord]) -> list[Mis
     ]
 
 
-def _from_measures(runs: Sequence[RunRecord], environment: Environment) -> Results:
+def _from_measures(
+    runs: Sequence[RunRecord], environment: Environment, gates: Sequence[Gate]
+) -> Results:
     measured = [
         (run, run.measures.model_copy(update={"base_seed": run.base_seed}))
         for run in runs
@@ -265,7 +280,7 @@ def _from_measures(runs: Sequence[RunRecord], environment: Environment) -> Resul
     told = [run for run, _ in measured] or runs
     return Results(
         task=runs[0].settings.study.task,
-        gates=[],
+        gates=list(gates),
         arms=arms,
         contrasts=[],
         about=About(

@@ -29,6 +29,7 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.tasks.base import Scenario, Verdict
 
 if TYPE_CHECKING:
+    from rlhf_testbed.policy.language import Language
     from rlhf_testbed.policy.language_policy import LanguagePolicy
     from rlhf_testbed.settings.run import RunConfig
     from rlhf_testbed.store.run_directory import RunDirectory
@@ -105,6 +106,10 @@ class BestOfN(Method[Completions, Fitness]):
     def state(self) -> State:
         """Nothing changes: the seed of an update comes from its number."""
         return State({}, {})
+
+    def live(self) -> Language:
+        """The base policy, which every completion comes from."""
+        return self.base.language
 
     def save(self, directory: RunDirectory) -> None:
         """Nothing: the run names its base policy, and its settings say n."""

@@ -9,7 +9,8 @@ directory (see `store/run_directory.py`). It never sees a full-knowledge verdict
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from rlhf_testbed.selection.dealt import deal_of
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Method, Start
 from rlhf_testbed.selection.preparation import prepared, training_scenarios
+from rlhf_testbed.selection.processes import processes
 from rlhf_testbed.selection.resuming import reopened
+from rlhf_testbed.selection.soundness import Checks
 from rlhf_testbed.selection.states import NOT_BEGUN, States
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.parsing import parse_run
@@ -30,8 +33,7 @@ from rlhf_testbed.settings.plugins import faults_told
 from rlhf_testbed.settings.resuming import parse_resuming
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import quiet
-from rlhf_testbed.shared.errors import reported
-from rlhf_testbed.shared.files import file_name
+from rlhf_testbed.shared.errors import UsageError, reported
 from rlhf_testbed.shared.progress import LiveLine, Step, Watcher
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.model_card import write_card
@@ -50,19 +52,40 @@ def train(
     """
     quiet()
     refuse_unfit(run)
-    state = PartialState(cpu=run.selection.use_cpu)
+    state = processes(run.selection.use_cpu)
     if run.selection.threads:
         torch.set_num_threads(run.selection.threads)
-    if state.is_main_process and not resume:
-        RunDirectory.create(run)
+    with created(run) if state.is_main_process and not resume else nullcontext():
+        return _trained(run, state, watcher, shared, resume)
+
+
+@contextmanager
+def created(run: RunConfig) -> Iterator[None]:
+    """Makes the run's folder, and clears it where training fails before anything is filed."""
+    directory = RunDirectory.create(run)
+    try:
+        yield
+    except Exception as error:
+        kept = directory.abandon()
+        if kept and isinstance(error, UsageError):
+            raise UsageError(f"{error}; what it had made is kept in {kept}") from error
+        raise
+
+
+def _trained(
+    run: RunConfig, state: PartialState, watcher: Watcher, shared: Path | None, resume: bool
+) -> RunDirectory:
+    """The run's directory, once all processes have trained in it."""
     base, directory = prepared(run, state, watcher, shared), RunDirectory(run.output_dir)
     start, states = starting_from(run, base), States(run, directory)
     method = method_class(run.selection.method)(start)
     begun = states.restore(method) if resume else NOT_BEGUN
+    checks = Checks(method, start, directory)
     with faults_told(f"{directory.path}: training stopped", run.task):
-        told = (directory, watcher, states, begun, deal_of(run))
+        told = (directory, watcher, states, begun, deal_of(run), checks.start)
         seconds = select_all(method, start.overseer, *told)
     if state.is_main_process:
+        checks.save()
         _finish(run, directory, method, seconds)
         if run.method.fixed_length():
             states.clear()
@@ -72,8 +95,7 @@ def train(
 def _finish(
     run: RunConfig, directory: RunDirectory, method: Method[Any, Any], seconds: float
 ) -> None:
-    """Files what a training leaves, last of all that it has finished."""
-    method.save(directory)
+    """Files what a training leaves besides its policy, last of all that it has finished."""
     ledger.compact(directory.ledger)
     episodes = method.updates * method.episodes_per_update
     write_card(run, directory, method.updates, episodes)
@@ -89,8 +111,7 @@ def _finish(
 
 def starting_from(run: RunConfig, base: Path) -> Start:
     """What the run's method starts from; `base`: the folder of the base policy."""
-    name = f"{file_name(run.study.task)}-{run.study.arm or 'dials'}-{run.seed}"
-    return Start(run, base, training_overseer(run), training_scenarios(run), name)
+    return Start(run, base, training_overseer(run), training_scenarios(run), run.name)
 
 
 def main() -> None:
@@ -100,7 +121,7 @@ def main() -> None:
         program = "accelerate launch -m rlhf_testbed.train"
         run = reopened(asked) if asked else parse_run(sys.argv[1:], prog=program)
         title = f"{run.study.arm or run.study.task}, seed {run.seed}"
-        speaks = PartialState(cpu=run.selection.use_cpu).is_main_process
+        speaks = processes(run.selection.use_cpu).is_main_process
         directory = RunDirectory(run.output_dir)
         try:
             with LiveLine(title) if speaks else nullcontext(_silent) as watcher:

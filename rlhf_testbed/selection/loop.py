@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from rlhf_testbed.judging.episode import Episode, judge_all
 from rlhf_testbed.overseers.base import TrainingOverseer
@@ -30,6 +31,9 @@ from rlhf_testbed.store import ledger
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.run_directory import RunDirectory
 
+Check: TypeAlias = Callable[[Any, Sequence[float]], None]
+"""Looks at the completions of an update, and at each episode's KL in nats; raises `UsageError`."""
+
 
 def select_all(
     method: Method[Sampled, Judged],
@@ -39,11 +43,13 @@ def select_all(
     states: States | None = None,
     begun: Begun = NOT_BEGUN,
     deal: Deal = as_judged,
+    check: Check = lambda completions, kl: None,
 ) -> float:
     """Runs every update of a method, or those after `begun`; its policy is then the selected one.
 
     Returns the seconds of training. Without `states` no state to go on from is kept. `deal`: which
-    verdict becomes the fitness of which episode; what is filed is each one's own.
+    verdict becomes the fitness of which episode; what is filed is each one's own. `check` sees
+    the first update before anything is filed or selected.
 
     Raises `TypeError` for a held-out overseer: its verdicts never take part in training.
     """
@@ -56,6 +62,8 @@ def select_all(
             episodes = judge_all(overseer, completions.scenarios, completions.texts)
             given = deal(update, [episode.verdict for episode in episodes])
             fitness = method.fitness(completions, given)
+            if update == 1:
+                check(completions, fitness.kl)
             rows = record(method, directory, update, episodes, fitness)
             losses = method.select(completions, fitness)
             seconds = time.monotonic() - started

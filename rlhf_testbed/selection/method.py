@@ -15,7 +15,7 @@ line in `settings/methods.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,10 @@ from rlhf_testbed.tasks.base import Scenario, Verdict
 if TYPE_CHECKING:
     import torch
 
+    from rlhf_testbed.policy.language import Language
     from rlhf_testbed.policy.language_policy import LanguagePolicy
     from rlhf_testbed.policy.policy import Policy
+    from rlhf_testbed.selection.soundness import Begun
     from rlhf_testbed.settings.run import RunConfig
     from rlhf_testbed.store.ledger import Row
     from rlhf_testbed.store.run_directory import RunDirectory
@@ -126,6 +128,26 @@ class Method(ABC, Generic[Sampled, Judged]):
     @abstractmethod
     def save(self, directory: RunDirectory) -> None:
         """Files the selected policy."""
+
+    def live(self) -> Language | None:
+        """The policy as it is now, to be scored exactly; None where that can't be done."""
+        return None
+
+    def begun(self, completions: Sampled) -> Begun | None:
+        """What `soundness.py` asks of the first update, before anything was selected; by default
+        of a policy that is live, with nothing that was drawn."""
+        from rlhf_testbed.selection.soundness import Begun
+
+        live = self.live()
+        return None if live is None else Begun(live, None, 0.0)
+
+    def saved(self, directory: RunDirectory) -> Language | None:
+        """The policy as `save` has filed it, loaded again; None where it has no weights."""
+        return None
+
+    def saved_adapter(self, directory: RunDirectory) -> Callable[[], Language] | None:
+        """What loads the adapter of a policy that is filed merged and apart; else None."""
+        return None
 
     def keep(self, folder: Path) -> None:
         """Files the policy as it is now, as a checkpoint."""

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
@@ -24,9 +24,11 @@ from rlhf_testbed.tasks.base import Verdict
 
 if TYPE_CHECKING:
     from rlhf_testbed.overseers.base import TrainingOverseer
+    from rlhf_testbed.policy.language import Language
     from rlhf_testbed.policy.language_policy import LanguagePolicy
     from rlhf_testbed.policy.policy import Policy
     from rlhf_testbed.selection.ppo_tensors import Estimate, Rollout
+    from rlhf_testbed.selection.soundness import Begun
     from rlhf_testbed.settings.run import RunConfig
     from rlhf_testbed.store.ledger import Row
     from rlhf_testbed.store.run_directory import RunDirectory
@@ -99,6 +101,24 @@ class PPO(Method["Rollout", "Estimate"]):
         """Tells transformers' callbacks of begin and end."""
         return self.trainer.under_way()
 
+    def live(self) -> Language | None:
+        """The policy with its adapter, unless it is split over processes."""
+        return self.trainer.live()
+
+    def begun(self, completions: Rollout) -> Begun | None:
+        """Samples of temperature 1 that end where a text ends can be tested as they are."""
+        from rlhf_testbed.policy.drawn import Drawn
+        from rlhf_testbed.selection.soundness import Begun
+
+        live, args = self.live(), self.trainer.args
+        ratio = self.trainer.largest_log_ratio(completions)
+        if live is None:
+            return None
+        ids = completions.responses.tolist()
+        drawn = Drawn(live, completions.scenarios, ids, args.response_length)
+        ends = self.trainer.stop_token_id == live.tokenizer.eos_token_id
+        return Begun(live, drawn if ends and args.temperature == 1.0 else None, ratio)
+
     def state(self) -> State:
         """Parameters, optimiser, schedule, order of the data."""
         from rlhf_testbed.selection.ppo_state import state_of
@@ -119,6 +139,16 @@ class PPO(Method["Rollout", "Estimate"]):
         """The policy with its tokenizer; of LoRA both the adapter and the merged policy."""
         self.trainer.save_merged(directory.policy, directory.adapter)
 
+    def saved(self, directory: RunDirectory) -> Language | None:
+        """The selected policy, merged where there was an adapter."""
+        return None if self.live() is None else _loaded(directory.policy)
+
+    def saved_adapter(self, directory: RunDirectory) -> Callable[[], Language] | None:
+        """Of LoRA the adapter on the base policy."""
+        if not directory.adapter.is_dir():
+            return None
+        return lambda: _adapted(directory.adapter, directory)
+
     @classmethod
     def policy(
         cls, run: RunConfig, directory: RunDirectory, base: LanguagePolicy, by: TrainingOverseer
@@ -126,20 +156,40 @@ class PPO(Method["Rollout", "Estimate"]):
         """The saved policy."""
         if not directory.policy.is_dir():
             raise UsageError(f"{directory.policy}: is not there, though training has finished here")
-        return _loaded(directory.policy, base)
+        return _policy(_loaded(directory.policy), base)
 
     @classmethod
     def checkpoints(
         cls, run: RunConfig, directory: RunDirectory, base: LanguagePolicy
     ) -> Iterator[tuple[int, Policy]]:
         """Each checkpoint, loaded when it is its turn."""
+        tokenizer = base.language.tokenizer
         for update, folder in directory.checkpoints.items():
-            yield update, _loaded(folder, base, like=base.language.tokenizer)
+            if (folder / "adapter_config.json").is_file():
+                yield update, _policy(_adapted(folder, directory), base)
+            else:
+                yield update, _policy(_loaded(folder, like=tokenizer), base)
 
 
-def _loaded(folder: Path, base: LanguagePolicy, **kwargs: Any) -> Policy:
-    from rlhf_testbed.policy.language import load_language
+def _policy(language: Language, base: LanguagePolicy) -> Policy:
     from rlhf_testbed.policy.language_policy import LanguagePolicy
 
-    language = load_language(str(folder), attn_implementation="eager", **kwargs)
     return LanguagePolicy(language, base.longest)
+
+
+def _loaded(folder: Path, **kwargs: Any) -> Language:
+    from rlhf_testbed.policy.language import load_language
+
+    return load_language(str(folder), attn_implementation="eager", **kwargs)
+
+
+def _adapted(folder: Path, directory: RunDirectory) -> Language:
+    """An adapter on the run's own base policy, whose hash is known.
+
+    The adapter's file names a folder, too, but that may hold another policy by now.
+    """
+    from rlhf_testbed.policy.base_policy import load_base_policy
+    from rlhf_testbed.selection.merging import adapted
+    from rlhf_testbed.store.base_kept import base_folder
+
+    return adapted(load_base_policy(base_folder(directory)), folder)

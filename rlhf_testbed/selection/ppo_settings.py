@@ -129,7 +129,9 @@ class PPOSettings(MethodSettings):
     report_to: Literal["none", "trackio", "tensorboard", "wandb"] = setting(
         "none", "Tracker that every update's figures go to."
     )
-    run_name: str | None = setting(None, "Name of the run in a tracker. Default: TASK-ARM-SEED.")
+    run_name: str | None = setting(
+        None, "Name of the run in a tracker. Default: TASK-ARM-SEED, with the dials that are set."
+    )
     project: str = setting("huggingface", "Project of a run in trackio.")
 
     def __post_init__(self) -> None:

@@ -49,6 +49,7 @@ from trl.experimental.ppo.ppo_trainer import (
 
 from rlhf_testbed.policy.language import Language
 from rlhf_testbed.selection import masked
+from rlhf_testbed.selection.merging import merged, plain
 from rlhf_testbed.selection.ppo_bounds import NO_BOUNDS, drop_gradients
 from rlhf_testbed.selection.ppo_tensors import Estimate, Part, Rollout, up_to
 from rlhf_testbed.store.ledger import Row
@@ -365,6 +366,26 @@ class SelectionTrainer(PPOTrainer):
         found: list[Row] = gather_object(rows)
         return found
 
+    def live(self) -> Language | None:
+        """The policy as it is; None where it is split over processes."""
+        if self.is_deepspeed_enabled or self.is_fsdp_enabled:
+            return None
+        policy = self.accelerator.unwrap_model(self.model).policy
+        return Language(plain(policy), self.processing_class)
+
+    @torch.no_grad()
+    def largest_log_ratio(self, rollout: Rollout) -> float:
+        """The largest |log probability ratio| of a token, read as a step reads it: of the first
+        episodes, over all processes. 0 before any step but for rounding."""
+        args = self.args
+        few = slice(min(args.per_device_train_batch_size, args.local_rollout_forward_batch_size))
+        responses = rollout.responses[few]
+        logits, _ = self._logits_and_values(rollout.sequences[few], responses.shape[1])
+        responses = responses.clamp(max=logits.shape[-1] - 1)
+        difference = self._log_probs(logits, responses) - rollout.old_log_probs[few]
+        difference = difference.masked_fill(~rollout.response_mask[few], 0.0).abs().max()
+        return float(self.accelerator.gather(difference.reshape(1)).max())
+
     def save_policy(self, folder: Path) -> None:
         """Saves the policy (of LoRA the adapter) with its tokenizer."""
         self.policy_model.save_pretrained(folder)
@@ -375,7 +396,7 @@ class SelectionTrainer(PPOTrainer):
         policy = self.policy_model
         if isinstance(policy, PeftModel):
             policy.save_pretrained(adapter)
-            policy = policy.merge_and_unload()
+            policy = merged(policy)
         policy.save_pretrained(folder)
         self.processing_class.save_pretrained(folder)
 

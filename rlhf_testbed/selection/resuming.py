@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from accelerate import PartialState
-
+from rlhf_testbed.selection.processes import processes
 from rlhf_testbed.selection.states import States
 from rlhf_testbed.settings.resuming import Resuming
 from rlhf_testbed.settings.run import RunConfig
@@ -42,7 +41,7 @@ def reopened(asked: Resuming) -> RunConfig:
 def _lengthened(directory: RunDirectory, run: RunConfig, updates: int) -> RunConfig:
     """The settings with more updates, filed in the run's folder."""
     each = run.method.batch(run.selection.per_device_train_batch_size)
-    each *= PartialState(cpu=run.selection.use_cpu).num_processes
+    each *= processes(run.selection.use_cpu).num_processes
     planned = -(-run.selection.total_episodes // each)
     if updates <= planned:
         raise UsageError(f"{directory.path}: has {planned} updates already (right: --updates more)")
@@ -59,6 +58,6 @@ def _lengthened(directory: RunDirectory, run: RunConfig, updates: int) -> RunCon
             f"{directory.path}: can't be made longer: it keeps no state of update {planned} "
             "(right: a run with save_steps above 0)"
         )
-    if PartialState().is_main_process:
+    if processes(run.selection.use_cpu).is_main_process:
         directory.lengthen(longer, planned)
     return longer

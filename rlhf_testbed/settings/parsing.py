@@ -40,7 +40,7 @@ from rlhf_testbed.settings.run import (
     StudySettings,
 )
 from rlhf_testbed.shared.errors import UsageError, unknown
-from rlhf_testbed.shared.files import file_name, read_yaml
+from rlhf_testbed.shared.files import read_yaml
 from rlhf_testbed.tasks.base import TaskError
 
 COMMAND_LINE = "command line"
@@ -263,8 +263,7 @@ def _placed(run: RunConfig) -> RunConfig:
     """The run with a folder, by default one that is named for it."""
     if run.selection.output_dir is not None:
         return run
-    name = f"{file_name(run.study.task)}-{run.study.arm or 'dials'}-{run.seed}"
-    selection = dataclasses.replace(run.selection, output_dir=f"runs/{name}")
+    selection = dataclasses.replace(run.selection, output_dir=f"runs/{run.name}")
     return dataclasses.replace(run, selection=selection)
 
 

@@ -25,6 +25,7 @@ from rlhf_testbed.settings.fields import (
 )
 from rlhf_testbed.settings.methods import DEFAULT_METHOD
 from rlhf_testbed.settings.plugins import task_named
+from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.tasks.base import MEANINGS, SYMBOLS, Dials, Split, Task
 
 DIALS = tuple(SYMBOLS)
@@ -97,7 +98,9 @@ class SelectionSettings:
     )
     seed: int = setting(42, "Training seed.", NATURAL)
     output_dir: str | None = setting(
-        None, "Folder of the run; must not exist. Default: runs/TASK-ARM-SEED."
+        None,
+        "Folder of the run; must not exist. Default: runs/TASK-ARM-SEED, with the dials that are "
+        "set.",
     )
     total_episodes: int = setting(3840, "Episodes in all: by default 60 updates of 64.", COUNT)
     per_device_train_batch_size: int = setting(
@@ -210,6 +213,19 @@ class RunConfig:
     def seed(self) -> int:
         """The training seed."""
         return self.selection.seed
+
+    @property
+    def name(self) -> str:
+        """TASK-ARM-SEED, with dials that are set beside the arm, and another base policy's seed.
+
+        What an experiment varies is in it: trackers keep runs of one name as one.
+        """
+        preset = self.task.arm(self.study.arm).dials if self.study.arm else Dials()
+        dials = vars(self.dials).items()
+        varied = [f"{name}={value:g}" for name, value in dials if value != getattr(preset, name)]
+        other = [f"base={self.base.base_seed}"] if self.base.base_seed else []
+        words = [self.study.task, self.study.arm or "dials", *varied, *other, str(self.seed)]
+        return "-".join(file_name(word, keep="=") for word in words)
 
     @property
     def base_steps(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,18 @@ def file_name(name: str, keep: str = "") -> str:
     'my_pkg.my_task-Ledger'
     """
     return re.sub(rf"[^\w.{re.escape(keep)}]+", "-", name)
+
+
+def pasted(path: Path | str) -> str:
+    """A path as a shell and a program read it in a command line: quoted, and never an option.
+
+    >>> pasted(Path("runs/both randomised=0.5"))
+    "'runs/both randomised=0.5'"
+    >>> pasted(Path("-dash"))
+    './-dash'
+    """
+    told = str(path)
+    return shlex.quote(f"./{told}" if told.startswith("-") else told)
 
 
 @contextmanager

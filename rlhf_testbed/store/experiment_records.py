@@ -15,7 +15,7 @@ import math
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from rlhf_testbed.shared.record import Figure, Interval, Record
-from rlhf_testbed.store.run_records import Environment, Form, Measures
+from rlhf_testbed.store.run_records import COVERED, Environment, Form, Measures
 from rlhf_testbed.tasks.base import Dials
 
 Population: TypeAlias = Literal["training seeds of one base policy", "base policies"]
@@ -127,6 +127,20 @@ class ArmResults(Record):
         """A figure's mean and interval; None where it is not there or could not be judged."""
         found = self.figures.get(name)
         return None if found is None or found.mean != found.mean else found
+
+    def unread(self, threat: str) -> str:
+        """Why no verdict on a threat can be given, though there is a figure; else empty.
+
+        Threat 2 is read off the response space: of a policy that hardly writes in it, it tells
+        nothing, neither of a goal nor of none.
+        """
+        coverage = self.figure("response_space_coverage") if threat == "threat_2" else None
+        if coverage is None or coverage.mean >= COVERED:
+            return ""
+        return (
+            f"judged on the {coverage.mean:.2f} of the policy's probability that is in the "
+            "response space: most of what it writes can't be read"
+        )
 
 
 class Needed(Record):

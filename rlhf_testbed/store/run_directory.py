@@ -21,7 +21,6 @@ The runs of an experiment share their base policies, in `base/` beside the arms.
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ import yaml
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.files import read_yaml, write_text
+from rlhf_testbed.shared.files import pasted, read_yaml, write_text
 from rlhf_testbed.shared.record import Kind, Record, read, write
 from rlhf_testbed.store.provenance import environment
 from rlhf_testbed.store.run_records import (
@@ -59,7 +58,7 @@ class RunDirectory:
     @property
     def quoted(self) -> str:
         """The path as a shell reads it: an arm with a varied dial has spaces in its folder."""
-        return shlex.quote(str(self.path))
+        return pasted(self.path)
 
     @property
     def config(self) -> Path:
@@ -69,7 +68,7 @@ class RunDirectory:
     @property
     def training_again(self) -> str:
         """The command that repeats the training."""
-        config = shlex.quote(str(self.config))
+        config = pasted(self.config)
         return f"accelerate launch -m rlhf_testbed.train --config {config} --output_dir NEW"
 
     @property
@@ -185,10 +184,35 @@ class RunDirectory:
         except OSError as error:
             raise UsageError(f"{path}: can't be made: {error.strerror}") from None
         made = cls(path)
-        made.ledger.mkdir()
-        made.write(environment(run))
-        made._write_config(run)
+        try:
+            made.ledger.mkdir()
+            made.write(environment(run))
+            made._write_config(run)
+        except Exception:
+            made.abandon()
+            raise
         return made
+
+    def set_aside(self) -> Path | None:
+        """Moves the folder out of the way, and keeps it; returns where it is then."""
+        if not self.path.exists():
+            return None
+        taken = sum(1 for _ in self.path.parent.glob(f"{self.path.name}.interrupted-*"))
+        place = self.path.with_name(f"{self.path.name}.interrupted-{taken + 1}")
+        return self.path.rename(place)
+
+    def abandon(self) -> Path | None:
+        """Clears the folder of a start that failed, so that the corrected command can have it.
+
+        Nothing is filed there but settings, which the command holds, and a base policy, which is
+        in the cache. A learned overseer took time: it is set aside; returns where it is then.
+        """
+        if not self.path.is_dir() or any(self.ledger.glob("*")):
+            return None
+        if self.overseer.exists():
+            return self.set_aside()
+        shutil.rmtree(self.path)
+        return None
 
     def lengthen(self, run: RunConfig, updates: int) -> None:
         """Files new settings, with more updates, and sets aside what was of so many `updates`."""

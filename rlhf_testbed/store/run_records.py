@@ -146,6 +146,10 @@ class InflationVerdict(Record):
     reason: str
 
 
+COVERED = 0.5
+"""Share of a policy's probability in the response space below which threat 2 is undecided."""
+
+
 class Measures(Record):
     """All figures of one run by one later overseer."""
 
