@@ -30,8 +30,11 @@ def place_of(name: str) -> Path | None:
         )
     if place.exists():
         return place
-    path = name.startswith((".", "/", "~", "\\")) or not HUB_NAME.fullmatch(name)
-    if path or place.suffix == ".gguf" or (place.parent != Path() and place.parent.is_dir()):
+    if (
+        name.startswith((".", "/", "~", "\\"))
+        or not HUB_NAME.fullmatch(name)
+        or place.suffix == ".gguf"
+    ):
         what = "file" if place.suffix == ".gguf" else "folder"
         raise UsageError(f"model {name}: no such {what} (a model of the Hub is OWNER/NAME)")
     return None
