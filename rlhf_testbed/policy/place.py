@@ -30,14 +30,14 @@ def place_of(name: str) -> Path | None:
         )
     if place.exists():
         return place
-    path = name.startswith((".", "/", "~", "\\")) or not HUB_NAME.fullmatch(name)
-    if path or place.suffix == ".gguf" or (place.parent != Path() and place.parent.is_dir()):
-        what = "file" if place.suffix == ".gguf" else "folder"
-        raise UsageError(f"model {name}: no such {what} (a model of the Hub is OWNER/NAME)")
+    if place.suffix == ".gguf":
+        raise UsageError(f"model {name}: no such file")
+    if name.startswith((".", "/", "~", "\\")) or not HUB_NAME.fullmatch(name):
+        raise UsageError(f"model {name}: no such folder (a model of the Hub is OWNER/NAME)")
     return None
 
 
 def told_of_hub(name: str, error: Exception) -> UsageError:
     """The error of a model that is neither here nor could be had from the Hub."""
     told = " ".join(str(error).split())
-    return UsageError(f"model {name}: no folder here, and the Hub gave none ({told:.150})")
+    return UsageError(f"model {name}: can't be loaded (no folder here; the Hub: {told:.150})")
