@@ -77,7 +77,7 @@ def steadiness(approvals: Sequence[float]) -> Steadiness:
     """The figures of one run, from the approval of each update.
 
     >>> steadiness([0.3, 0.9, 0.9, 0.9, 0.6, 0.6, 0.6])
-    Steadiness(fall=0.30000000000000004, final=0.72, reached=4.0)
+    Steadiness(fall=0.3, final=0.72, reached=4.0)
     """
     mean = running_mean(approvals)
     fall = float(np.max(np.maximum.accumulate(mean) - mean))

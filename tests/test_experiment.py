@@ -45,7 +45,7 @@ def results(experiment: Experiment) -> Results:
 def test_results_have_the_promised_form(experiment: Experiment, results: Results) -> None:
     filed = read(experiment.folder / "results.json", Results)
     assert filed.task == "corridor"
-    assert len(filed.gates) == 6
+    assert len(filed.gates) == 7
     assert list(filed.arms) == ["both", "habit"]
     both = filed.arms["both"]
     assert [seed.seed for seed in both.seeds] == [0, 1]

@@ -23,7 +23,7 @@ from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import KNOWING, Measures
 
 VARIED = "both randomised=0.5"
-RUN = ["arm", "seed", "knowledge", "randomised", "diversity", "unintended_share"]
+RUN = ["arm", "seed", "base_seed", "knowledge", "randomised", "diversity", "unintended_share"]
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ def test_the_dataset_loads_offline_and_is_the_ledger(
     ]
     assert loaded["train"].column_names == [*RUN, *ledger.SCHEMA.names, "exposed", *later]
     runs = {tuple(row[name] for name in RUN) for row in loaded["train"]}
-    assert runs == {("both", 1, 0.0, 0.0, 1.0, 0.3)}
+    assert runs == {("both", 1, 0, 0.0, 0.0, 1.0, 0.3)}
     rows = ledger.read(evaluated / "ledger")
     known = verdicts.read(RunDirectory(evaluated).verdicts(KNOWING, "training"), rows, "")
     for row, ours, theirs in zip(loaded["train"], rows, known, strict=True):
@@ -72,8 +72,9 @@ def test_two_exports_of_one_name_load_their_own_rows(
     import datasets
 
     shutil.copytree(trained, tmp_path / "fewer")
-    RunDirectory(tmp_path / "fewer")
-    ledger.keep_up_to(tmp_path / "fewer" / "ledger", 2)
+    fewer = RunDirectory(tmp_path / "fewer")
+    ledger.keep_up_to(fewer.ledger, 2)
+    fewer.write(fewer.summary().model_copy(update={"updates": 2, "episodes": 32}))
     found = []
     for at, run in enumerate((trained, tmp_path / "fewer", evaluated)):
         folder = export(run, "dataset", tmp_path / str(at) / "dataset").folder
@@ -127,9 +128,9 @@ def test_a_whole_experiment_is_one_dataset(experiment: Path, tmp_path: Path) -> 
     assert re.search(r"both/seed-3: training has not finished here", why)
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert f"- {why}" in text
-    assert f"| {VARIED} | 1 | 0 | 0.5 | 1 | 0.3 | scripted | 48 | 32 |" in text
-    assert "| both | 2 | 0 | 0 | 1 | 0.3 | scripted | 48 |  |" in text
-    assert "| all |  |  |  |  |  |  | 144 | 64 |" in text
+    assert f"| {VARIED} | 1 | 0 | 0 | 0.5 | 1 | 0.3 | scripted | 48 | 32 |" in text
+    assert "| both | 2 | 0 | 0 | 0 | 1 | 0.3 | scripted | 48 |  |" in text
+    assert "| all |  |  |  |  |  |  |  | 144 | 64 |" in text
 
 
 def test_an_experiment_of_which_nothing_can_be_exported_is_an_error(

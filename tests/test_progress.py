@@ -114,14 +114,16 @@ def test_a_line_ticks_by_itself_until_its_work_ends(
 ) -> None:
     monkeypatch.setattr(progress, "TICK", 0.01)
     monkeypatch.setattr(progress, "QUIET", 0.05)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with LiveLine("base policy", console):
         until = time.monotonic() + 10
         while console.file.getvalue().count("\n") < 3 and time.monotonic() < until:  # type: ignore[attr-defined]
             time.sleep(0.01)
     assert len(lines(console)) >= 3
-    time.sleep(0.1)
-    assert threading.active_count() == before
+    until = time.monotonic() + 10
+    while set(threading.enumerate()) - before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not set(threading.enumerate()) - before
 
 
 def job(at: int) -> Job:

@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from rlhf_testbed import cli
+from rlhf_testbed.settings import resuming
 from rlhf_testbed.settings.parsing import parse_run
 from scripted_runs import write_run
 from test_words import ROOT, project_files
@@ -257,7 +258,7 @@ def test_every_command_of_the_readme_is_one() -> None:
                 command = command.commands[words[2]]
             options = {name for one in command.params for name in one.opts}
             if command.context_settings.get("ignore_unknown_options"):  # they are a run's settings
-                options |= {f"--{name}" for name in parse_run([]).flat()}
+                options |= {*resuming.OPTIONS, *(f"--{name}" for name in parse_run([]).flat())}
             assert {word for word in words[2:] if word.startswith("--")} <= options, words
         elif not any("my_pkg" in word for word in words):
             assert words[1:4] == ["launch", "-m", "rlhf_testbed.train"]

@@ -72,7 +72,7 @@ def _example(shape: Mapping[str, Any], every: Mapping[str, Any]) -> Any:
     if shape.get("type") == "object":
         found = {name: _example(one, every) for name, one in shape.get("properties", {}).items()}
         more = shape.get("additionalProperties")
-        return found | ({"some": _example(more, every)} if isinstance(more, dict) else {})
+        return found | ({"1": _example(more, every)} if isinstance(more, dict) else {})
     if shape.get("type") == "array":
         return [_example(one, every) for one in shape.get("prefixItems", [shape.get("items", {})])]
     return {"string": "text", "integer": 1, "number": 0.5, "boolean": True}[shape["type"]]
