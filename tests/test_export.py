@@ -72,8 +72,9 @@ def test_two_exports_of_one_name_load_their_own_rows(
     import datasets
 
     shutil.copytree(trained, tmp_path / "fewer")
-    RunDirectory(tmp_path / "fewer")
-    ledger.keep_up_to(tmp_path / "fewer" / "ledger", 2)
+    fewer = RunDirectory(tmp_path / "fewer")
+    ledger.keep_up_to(fewer.ledger, 2)
+    fewer.write(fewer.summary().model_copy(update={"updates": 2, "episodes": 32}))
     found = []
     for at, run in enumerate((trained, tmp_path / "fewer", evaluated)):
         folder = export(run, "dataset", tmp_path / str(at) / "dataset").folder
