@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import PeftModel
 
 from conftest import SMALL
 from rlhf_testbed.measures.goodness_of_fit import fit
@@ -49,15 +48,15 @@ def _refused(folder: Path, *more: str) -> str:
 
 def test_places_of_samples_tell_what_they_were_drawn_from() -> None:
     rng = np.random.default_rng(0)
-    chances = rng.dirichlet(np.full(50, 0.3), size=64)
+    chances = rng.dirichlet(np.full(50, 0.3), size=256)
     sharper = chances**2 / (chances**2).sum(axis=1, keepdims=True)
     flatter = chances**0.3 / (chances**0.3).sum(axis=1, keepdims=True)
 
     def drawn(source: Any) -> list[int]:
         return [int(rng.choice(50, p=row)) for row in source]
 
-    assert fit(chances, drawn(sharper)) < 1e-4
-    assert fit(chances, drawn(flatter)) < 1e-4
+    assert fit(chances, drawn(sharper)) < 1e-6
+    assert fit(chances, drawn(flatter)) < 1e-6
     assert math.isnan(fit(chances[:7], [0] * 7))
 
 
@@ -116,7 +115,7 @@ def test_a_saved_policy_that_is_not_the_trained_one_is_refused_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As peft merges adapters of tied embeddings."""
-    monkeypatch.setattr(ppo_trainer, "merged", PeftModel.merge_and_unload)
+    monkeypatch.setattr(ppo_trainer, "merged", lambda policy: policy.merge_and_unload())
     model = saved(tmp_path / "model", "llama", **TIED)
     told = _refused(tmp_path / "run", "--model", str(model), *ADAPTED, *ENDS)
     assert "the saved policy is not the one that was trained: log-probabilities differ by" in told
@@ -147,7 +146,7 @@ def test_lora_on_tied_embeddings_is_saved_as_it_was_trained(
 
     base = LanguagePolicy.of(load_language(str(run.base)), task)
     updates = dict(PPO.checkpoints(run.settings(), run, base))
-    assert list(updates) == [1]
+    assert list(updates) == [1, 2]
     first = updates[1]
     assert isinstance(first, LanguagePolicy)
     assert kept.difference(first.language) > 0.01

@@ -45,8 +45,10 @@ def fitting(drawn: Drawn, task: Task) -> float:
     end = drawn.language.tokenizer.eos_token_id
     chosen = [places.get(_ended(each, end), len(texts)) for each in drawn.ids]
     prompts = [scenario.prompt for scenario in drawn.scenarios]
-    logs = response_log_probabilities(drawn.language, prompts, texts)
-    return fit(np.exp(logs), chosen)
+    different = list(dict.fromkeys(prompts))
+    rows = {prompt: at for at, prompt in enumerate(different)}
+    logs = response_log_probabilities(drawn.language, different, texts)
+    return fit(np.exp(logs)[[rows[prompt] for prompt in prompts]], chosen)
 
 
 def _ended(ids: Sequence[int], end: int | None) -> tuple[int, ...]:

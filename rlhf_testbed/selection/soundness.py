@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 DRAWN = 64
 """Samples that are tested before any selection."""
-DRAWN_AFTER = 32
-"""And of the saved policy."""
+AFTER, OF_EACH = 16, 16
+"""Scenarios on which the saved policy is tested, and samples of each: drawing costs less than
+scoring."""
 BY_CHANCE = 1e-6
 """p below which samples don't fit: once in a million runs by chance."""
 SCORED = 4
@@ -95,9 +96,11 @@ def refuse_unsound_start(
             f"before any selection a token's probability differs by {begun.ratio:.2g} nats from "
             f"that it was sampled with ({model}: dropout that stays on, or a cache that is not its)"
         )
-    drawn = begun.drawn
-    if drawn is None:
+    if begun.drawn is None:
         drawn = fresh(begun.live, scenarios[:DRAWN], longest_response(begun.live, task))
+    else:
+        told = begun.drawn
+        drawn = told._replace(scenarios=told.scenarios[:DRAWN], ids=told.ids[:DRAWN])
     refuse_misfit(drawn, task, "before any selection")
 
 
@@ -108,12 +111,11 @@ def refuse_misfit(drawn: Drawn, task: Task, when: str) -> None:
     """
     if len(task.responses) > MOST_SCORED:
         return
-    few = drawn._replace(scenarios=drawn.scenarios[:DRAWN], ids=drawn.ids[:DRAWN])
-    p = fitting(few, task)
+    p = fitting(drawn, task)
     if p < BY_CHANCE:
         raise UsageError(
             f"{when} the policy's samples don't fit its exact probabilities, on which every "
-            f"measure rests: p = {p:.1g} of {len(few.ids)} samples ({_family(drawn.language)}: "
+            f"measure rests: p = {p:.1g} of {len(drawn.ids)} samples ({_family(drawn.language)}: "
             "sampling that is not the policy's own, or a tokenizer that writes otherwise than it "
             "reads)"
         )
@@ -201,7 +203,8 @@ class Checks:
             if kept is None or saved is None:
                 return
             refuse_other_policy(kept, saved, self.method.saved_adapter(self.directory))
-            drawn = fresh(saved, self._scenarios[:DRAWN_AFTER], longest_response(saved, self._task))
+            asked = [each for each in self._scenarios[:AFTER] for _ in range(OF_EACH)]
+            drawn = fresh(saved, asked, longest_response(saved, self._task))
             refuse_misfit(drawn, self._task, "as it was saved")
 
     @property
