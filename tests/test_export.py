@@ -23,7 +23,7 @@ from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import KNOWING, Measures
 
 VARIED = "both randomised=0.5"
-RUN = ["arm", "seed", "knowledge", "randomised", "diversity", "unintended_share"]
+RUN = ["arm", "seed", "base_seed", "knowledge", "randomised", "diversity", "unintended_share"]
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,8 @@ from rlhf_testbed.report.sentences import (
     alike,
     bounded,
     commit_told,
+    inference_told,
     n_told,
-    population_told,
     ranged,
     seeds_told,
     short,
@@ -173,7 +173,7 @@ def _environment() -> Environment:
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
     found.filters |= {"quote": shlex.quote, "seeds_told": seeds_told}
-    found.filters |= {"population": population_told, "why": why_decided, "n": _n}
+    found.filters |= {"inference": inference_told, "why": why_decided, "n": _n}
     found.filters |= {"left_out": left_out_told, "variance": variance}
     found.tests["bounded"] = bounded
     found.tests["ranged"] = ranged
