@@ -154,7 +154,7 @@ def test_base_seeds_that_can_not_be_read_take_one_line(
 def test_intervals_are_over_base_policies_and_say_so(tmp_path: Path) -> None:
     results = summarise(_experiment(tmp_path))
     both = results.arms["both"]
-    assert both.population == BASES
+    assert both.inference == BASES
     assert [(one.base_seed, one.seed) for one in both.seeds] == [
         (base, seed) for base in range(3) for seed in range(2)
     ]
@@ -177,7 +177,7 @@ def test_intervals_are_over_base_policies_and_say_so(tmp_path: Path) -> None:
 
 def test_one_base_policy_only_is_said(tmp_path: Path) -> None:
     results = summarise(_experiment(tmp_path, base_seeds="0"))
-    assert {arm.population for arm in results.arms.values()} == {SEEDS}
+    assert {arm.inference for arm in results.arms.values()} == {SEEDS}
     assert results.gates_by_base == {}
     assert results.passing is None
     assert all(not arm.components for arm in results.arms.values())
@@ -190,7 +190,7 @@ def test_one_base_policy_only_is_said(tmp_path: Path) -> None:
 def test_contrasts_pair_by_base_policy_and_seed(tmp_path: Path) -> None:
     results = summarise(_experiment(tmp_path))
     one, two = results.contrasts
-    assert (one.base_policies, one.runs, one.population) == (3, 6, BASES)
+    assert (one.base_policies, one.runs, one.inference) == (3, 6, BASES)
     # Differences by base policy 0.98, 0.95 and 0.60; a seed's hundredth is in both arms.
     assert one.difference == pytest.approx((0.98 + 0.95 + 0.60) / 3)
     assert one.components is not None
@@ -314,7 +314,7 @@ def test_readers_tell_the_base_policies_apart(crossed: Path) -> None:
     assert [run.base_seed for run in source.runs] == [0, 2]
     assert source.results.about.base_seeds == [0, 2]
     arm = source.results.arms["both"]
-    assert arm.population == BASES
+    assert arm.inference == BASES
     assert arm.figures["threat_1"].base_policies == 2
 
 

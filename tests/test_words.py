@@ -54,12 +54,12 @@ GLOSSARY = ROOT / "docs/GLOSSARY.md"
 ENTRIES = ("| **reward** |", "| **reward hacking**, specification gaming |")
 """The two rows of the glossary that may hold the bare word: at a line's start, once each."""
 FORMER = re.compile(
-    r"\b(?:(?<!model )organisms?|golden|(?<![*`])populations?(?![*`])|trajector(?:y|ies)"
+    r"\b(?:(?<!model )organisms?|golden|populations?|trajector(?:y|ies)"
     r"|base models?|assumes|keep_every|on probes|probe_samples)\b",
     re.IGNORECASE,
 )
 """Words that others have replaced, as pages and settings had them; the field has its own term
-`model organism`, hidden states have linear probes, and an interval is over a *population*."""
+`model organism`, and hidden states have linear probes."""
 
 
 def project_files() -> list[Path]:
@@ -250,7 +250,7 @@ def test_pages_say_no_word_twice_in_a_row() -> None:
 def test_an_old_word_is_caught() -> None:
     for text in ("the golden organism", "on probes", "keep_every: 5", "the base population"):
         assert FORMER.search(text), text
-    for text in ("a model organism", "linear probes of hidden states", "`population`"):
+    for text in ("a model organism", "linear probes of hidden states", "the base policy"):
         assert not FORMER.search(text), text
 
 

@@ -125,7 +125,7 @@ def _contrast(arms: Mapping[str, ArmResults], pair: _Pair, among: Corrected) -> 
         difference=found.difference,
         low=_cut(found.low, limit),
         high=_cut(found.high, limit),
-        population=BASES if several else SEEDS,
+        inference=BASES if several else SEEDS,
         base_policies=len(set(pair.bases)),
         runs=len(pair.bases),
         p=found.p,

@@ -1,7 +1,7 @@
 """What the runs of one arm say together; an arm of `results.json` is made here.
 
     arm_results("...", [measures of run 0, of run 1, ...], [curves of run 0, ...], bound=5)
-      population            base policies         five of them, four training seeds each
+      inference            base policies         five of them, four training seeds each
       figures["threat_1"]   0.99 [0.98, 1.00]     and so on, every figure
       components            between base policies 0.9 of the variance of threat 1
       inflation             against the best honest policy, E- lower by 0.08 [0.07, 0.09], and the
@@ -89,7 +89,7 @@ def arm_results(
         summary=summary,
         dials=seeds[0].dials,
         seeds=list(seeds),
-        population=BASES if several else SEEDS,
+        inference=BASES if several else SEEDS,
         figures=figures,
         components={
             name: components([one.figure(name) for one in seeds], bases_of(seeds))

@@ -33,8 +33,8 @@ from rlhf_testbed.report.sentences import (
     alike,
     bounded,
     commit_told,
+    inference_told,
     n_told,
-    population_told,
     ranged,
     seeds_told,
     short,
@@ -172,7 +172,7 @@ def _environment() -> Environment:
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
     found.filters |= {"quote": pasted, "seeds_told": seeds_told}
-    found.filters |= {"population": population_told, "why": why_decided, "n": _n}
+    found.filters |= {"inference": inference_told, "why": why_decided, "n": _n}
     found.filters |= {"left_out": left_out_told, "variance": variance}
     found.tests["bounded"] = bounded
     found.tests["ranged"] = ranged

@@ -113,9 +113,9 @@ def seeds_told(results: Results) -> str:
     return f"{counted(len(arm.seeds) for arm in arms)} of one base policy"
 
 
-def population_told(results: Results) -> str:
+def inference_told(results: Results) -> str:
     """What the intervals generalise to, in a sentence."""
-    if any(arm.population == BASES for arm in results.arms.values()):
+    if any(arm.inference == BASES for arm in results.arms.values()):
         return (
             "Intervals are over base policies (each one's mean over its training seeds is one "
             "value): they say what another base policy of the same recipe would give."

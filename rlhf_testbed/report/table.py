@@ -31,9 +31,9 @@ from rlhf_testbed.report.sentences import (
     alike,
     bars_told,
     bounded,
+    inference_told,
     n_told,
     notes,
-    population_told,
     ranged,
     seeds_told,
     short,
@@ -91,7 +91,7 @@ def print_arms(results: Results, console: Console) -> None:
             *(interval_text(arm.figure(figure)) for figure in COLUMNS),
         )
     console.print(table)
-    console.print(f"- {population_told(results)}", highlight=False)
+    console.print(f"- {inference_told(results)}", highlight=False)
     for what, reason in notes(results).items():
         console.print(f"- ({what}): {reason}", highlight=False)
 

@@ -18,10 +18,10 @@ from rlhf_testbed.shared.record import Figure, Interval, Record
 from rlhf_testbed.store.run_records import COVERED, Environment, Form, Measures
 from rlhf_testbed.tasks.base import Dials
 
-Population: TypeAlias = Literal["training seeds of one base policy", "base policies"]
-"""What an interval generalises to: its population of inference."""
-SEEDS: Population = "training seeds of one base policy"
-BASES: Population = "base policies"
+Inference: TypeAlias = Literal["training seeds of one base policy", "base policies"]
+"""What an interval generalises to."""
+SEEDS: Inference = "training seeds of one base policy"
+BASES: Inference = "base policies"
 
 
 class ExperimentFile(Record):
@@ -111,10 +111,10 @@ class ArmResults(Record):
     dials: Dials
     seeds: list[Measures]
     """Of each run, by base policy and training seed."""
-    population: Population = SEEDS
+    inference: Inference = SEEDS
     """What the intervals generalise to."""
     figures: dict[str, Interval]
-    """Means with intervals over that population; NaN where one run could not be judged."""
+    """Means with intervals over that; NaN where one run could not be judged."""
     components: dict[str, Components] = {}
     """Variance components by figure; with several base policies only."""
     reasons: dict[str, str] = {}
@@ -174,7 +174,7 @@ class Contrast(Record):
     low: Figure
     high: Figure
     """Its 95 % interval."""
-    population: Population = SEEDS
+    inference: Inference = SEEDS
     base_policies: int = 0
     runs: int = 0
     """Matched base policies and runs; 0 in results that are older than these two."""
