@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL
+from rlhf_testbed.judging.episode import judge_cases
 from rlhf_testbed.judging.learning import OverseerWorth
+from rlhf_testbed.judging.overseers import training_overseer
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.run_directory import RunDirectory
 from test_words import ROOT
@@ -18,14 +20,14 @@ from test_words import ROOT
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_two_processes_train_one_policy_by_a_learned_overseer(tmp_path: Path) -> None:
-    """As README has it, on any machine; in a new cache, so that the first process alone makes base
-    policy and learned overseer."""
-    learned = ["--overseer", "learned", "--overseer_args", "comparisons=32", "steps=10"]
-    few = ["--total_episodes", "64"]
-    job = ["-m", "rlhf_testbed.train", *SMALL, *few, *learned, "--arm", "both"]
+DRIFT = ["--scores", "shuffled", "--target_kl", "1e-7", "--max_grad_norm", "0.1"]
+
+
+def _trained(tmp_path: Path, *more: str) -> RunDirectory:
+    """Two updates of 32 episodes by two processes, as README has it on any machine; in a new cache,
+    so that the first process alone makes base policy and learned overseer."""
+    few = ["--total_episodes", "64", *more]
+    job = ["-m", "rlhf_testbed.train", *SMALL, *few, "--arm", "both"]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     cache = {"RLHF_TESTBED_CACHE": str(tmp_path / "cache"), "PYTHONPATH": path}
     ended = subprocess.run(
@@ -41,4 +43,23 @@ def test_two_processes_train_one_policy_by_a_learned_overseer(tmp_path: Path) ->
     rows = ledger.read(run.ledger)
     assert [row.episode for row in rows] == [*range(32)] * 2
     assert len({row.scenario_id for row in rows[:32]}) == 32
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_train_one_policy_by_a_learned_overseer(tmp_path: Path) -> None:
+    """Base policy and learned overseer are made by the first process alone: in a new cache."""
+    learned = ["--overseer", "learned", "--overseer_args", "comparisons=32", "steps=10"]
+    run = _trained(tmp_path, *learned)
     assert run.read(OverseerWorth).comparisons > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_deal_one_deal_and_stop_together(tmp_path: Path) -> None:
+    """Where one took a further step and the other did not, both would wait for ever."""
+    run = _trained(tmp_path, *DRIFT)
+    overseer, rows = training_overseer(run.settings()), ledger.read(run.ledger)
+    true = judge_cases(overseer, [row.case for row in rows])
+    assert [row.verdict for row in rows] == [one.verdict for one in true]
