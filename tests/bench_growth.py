@@ -83,7 +83,7 @@ def saved(folder: Path, hidden: int, wide: int, layers: int) -> Path:
 def speed(arguments: list[str]) -> float:
     """Episodes a second of training, the median of some rounds."""
     told = ["--task", "corridor", "--arm", "both", "--seed", "0", "--base_steps", "0"]
-    told += ["--demonstrations", "640", "--total_episodes", "1280", "--checkpoint_every", "0"]
+    told += ["--demonstrations", "640", "--total_episodes", "640", "--checkpoint_every", "0"]
     rounds = timed([*told, *arguments], [FAST], ROUNDS)
     return statistics.median(each[FAST].episodes_per_second for each in rounds)
 
