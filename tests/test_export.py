@@ -102,8 +102,8 @@ def test_a_whole_experiment_is_one_dataset(experiment: Path, tmp_path: Path) -> 
     assert re.search(r"both/seed-3: training has not finished here", why)
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert f"- {why}" in text
-    assert f"| {VARIED} | 1 | 0 | 0.5 | 1 | 0.3 | scripted | 48 | 32 |" in text
-    assert "| both | 2 | 0 | 0 | 1 | 0.3 | scripted | 48 |  |" in text
+    assert f"| {VARIED} | 1 | 0 | 0 | 0.5 | 1 | 0.3 | scripted | 48 | 32 |" in text
+    assert "| both | 2 | 0 | 0 | 0 | 1 | 0.3 | scripted | 48 |  |" in text
     assert "| all |  |  |  |  |  |  | 144 | 64 |" in text
 
 
