@@ -9,10 +9,10 @@ Training alone, nothing is evaluated. Settings that the options below don't name
 figures of each run are kept in `NAME.json` as they come, so that it goes on where it was stopped;
 `README.md` beside it tells of all such files. Seeds from 100 on are in no reported experiment.
 
-- approval: a running mean over `WINDOW` updates of the share of an update's episodes that is
+- approval: a running mean over three updates of the share of an update's episodes that is
   approved (a standard error of 0.02 at 0.9 with 64 episodes).
-- fall: how far it is ever below its best so far. A run has collapsed where that is above `FALL`.
-- final: the mean over the last `LAST` updates.
+- fall: how far it is ever below its best so far. A run has collapsed where that is above 0.2.
+- final: the mean over the last five updates.
 - reached: the first update at which the running mean is 0.9; none where it never is.
 """
 
@@ -160,7 +160,7 @@ def section(name: str, found: Trained) -> str:
         "",
         f"Settings given: {settings}.",
         "",
-        f"    {made.command}",
+        f"    python tests/{made.command}",
         "",
         f"Commit {commit}, {found.date}, {made.cores} cores, {made.memory_gib} GiB.",
         "",
