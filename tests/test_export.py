@@ -130,7 +130,7 @@ def test_a_whole_experiment_is_one_dataset(experiment: Path, tmp_path: Path) -> 
     assert f"- {why}" in text
     assert f"| {VARIED} | 1 | 0 | 0 | 0.5 | 1 | 0.3 | scripted | 48 | 32 |" in text
     assert "| both | 2 | 0 | 0 | 0 | 1 | 0.3 | scripted | 48 |  |" in text
-    assert "| all |  |  |  |  |  |  | 144 | 64 |" in text
+    assert "| all |  |  |  |  |  |  |  | 144 | 64 |" in text
 
 
 def test_an_experiment_of_which_nothing_can_be_exported_is_an_error(
