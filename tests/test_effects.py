@@ -52,6 +52,8 @@ TINY = {
 }
 """Able enough that scores differ, small enough for a second."""
 PEFT = {"use_peft": "true"}
+KEPT = {"lr_scheduler_type": "constant"}
+"""With this a run keeps its states when it has finished."""
 
 
 class Change(NamedTuple):
@@ -88,6 +90,8 @@ TRAINING = {
     "per_device_train_batch_size": Change("16"),
     "train_scenarios": Change("48"),
     "response_length": Change("4"),
+    "save_steps": Change("1", KEPT),
+    "save_total_limit": Change("1", {**KEPT, "save_steps": "1"}),
     "threads": Change("2"),
     "use_cpu": Change("true"),
     "learning_rate": Change("0.01"),
@@ -125,6 +129,7 @@ TRAINING = {
     "use_rslora": Change("true", PEFT),
     "use_dora": Change("true", PEFT),
     "checkpoint_every": Change("1"),
+    "exact": Change("true"),
     "report_to": Change("tensorboard"),
     "run_name": Change("mine", {"report_to": "tensorboard"}),
     "project": Change("mine", {"report_to": "tensorboard"}),
