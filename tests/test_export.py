@@ -50,7 +50,7 @@ def test_the_dataset_loads_offline_and_is_the_ledger(
     ]
     assert loaded["train"].column_names == [*RUN, *ledger.SCHEMA.names, "exposed", *later]
     runs = {tuple(row[name] for name in RUN) for row in loaded["train"]}
-    assert runs == {("both", 1, 0.0, 0.0, 1.0, 0.3)}
+    assert runs == {("both", 1, 0, 0.0, 0.0, 1.0, 0.3)}
     rows = ledger.read(evaluated / "ledger")
     known = verdicts.read(RunDirectory(evaluated).verdicts(KNOWING, "training"), rows, "")
     for row, ours, theirs in zip(loaded["train"], rows, known, strict=True):
@@ -104,7 +104,7 @@ def test_a_whole_experiment_is_one_dataset(experiment: Path, tmp_path: Path) -> 
     assert f"- {why}" in text
     assert f"| {VARIED} | 1 | 0 | 0 | 0.5 | 1 | 0.3 | scripted | 48 | 32 |" in text
     assert "| both | 2 | 0 | 0 | 0 | 1 | 0.3 | scripted | 48 |  |" in text
-    assert "| all |  |  |  |  |  |  | 144 | 64 |" in text
+    assert "| all |  |  |  |  |  |  |  | 144 | 64 |" in text
 
 
 def test_an_experiment_of_which_nothing_can_be_exported_is_an_error(
