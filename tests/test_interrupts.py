@@ -47,6 +47,11 @@ SOON = 5.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 """Seconds in which all must have ended: five, and more where others use the machine."""
 
 
+def heard() -> None:
+    """A shell ignores Ctrl-C for what it starts in the background, these tests perhaps."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Program:
     """A program in a session of its own, by which all its processes are known."""
 
@@ -60,6 +65,7 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=heard,
         )
 
     def all(self) -> list[int]:
