@@ -8,8 +8,8 @@
     ppo: 10 kills, 2 experiments compared, 148 files each, 0 differ
 
 SIGKILL, to the experiment's process and with it to its workers. A moment is a random time, or the
-next at which a file of a random kind is seen half written, if that comes soon. The seed is printed, so that a failure can be
-looked for again; what is being done at a moment still depends on the machine.
+next at which a file of a random kind is seen half written, if that comes soon. The seed is printed,
+so that a failure can be looked for again; what is being done then still depends on the machine.
 """
 
 from __future__ import annotations
