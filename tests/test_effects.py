@@ -221,7 +221,7 @@ def _watched(patch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {"passes": 0}
     select_all, state, load = job.select_all, job.PartialState, _loader()
 
-    def watching(method: Method[Any, Any], *rest: Any) -> None:
+    def watching(method: Method[Any, Any], *rest: Any) -> float:
         seen["threads"] = torch.get_num_threads()
         trainer = getattr(method, "trainer", None)
         if trainer is not None:
@@ -232,7 +232,7 @@ def _watched(patch: pytest.MonkeyPatch) -> dict[str, Any]:
                 seen["passes"] += 1
 
             trainer.ref_model and trainer.ref_model.register_forward_pre_hook(count)
-        select_all(method, *rest)
+        return select_all(method, *rest)
 
     def told(cpu: bool = False) -> Any:
         seen["cpu"] = cpu
