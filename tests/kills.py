@@ -49,7 +49,10 @@ METHODS = {
 }
 SEEN = ("state", "checkpoints", "ledger", "policy", "evaluation", "fresh", "base")
 """Folders of a run in which a half-written file is waited for."""
-LEFT_OUT = ("README.md", "adapter_config.json", "environment.json", "finished.json", "state.json")
+LEFT_OUT = (
+    *("README.md", "adapter_config.json", "config.yaml", "environment.json", "finished.json"),
+    "state.json",
+)
 """Files that tell of a time or of a place."""
 
 

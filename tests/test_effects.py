@@ -147,6 +147,7 @@ PLANNED = {
     "arms": "[both]",
     "vary": "[randomised=0.5]",
     "seeds": '"7"',
+    "base_seeds": '"1-2"',
     "equivalent_threat_1": "0.2",
     "equivalent_threat_2": "0.2",
 }
@@ -219,7 +220,7 @@ def _digest(file: Path) -> str:
 def _watched(patch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What is set while a run goes on: threads, device, passes, trackers."""
     seen: dict[str, Any] = {"passes": 0}
-    select_all, state, load = job.select_all, job.PartialState, _loader()
+    select_all, state, load = job.select_all, job.processes, _loader()
 
     def watching(method: Method[Any, Any], *rest: Any) -> float:
         seen["threads"] = torch.get_num_threads()
@@ -234,16 +235,16 @@ def _watched(patch: pytest.MonkeyPatch) -> dict[str, Any]:
             trainer.ref_model and trainer.ref_model.register_forward_pre_hook(count)
         return select_all(method, *rest)
 
-    def told(cpu: bool = False) -> Any:
-        seen["cpu"] = cpu
-        return state(cpu=cpu)
+    def told(use_cpu: bool) -> Any:
+        seen["cpu"] = use_cpu
+        return state(use_cpu)
 
     def loading(name: str, **kwargs: Any) -> Any:
         seen.setdefault("revision", kwargs.get("revision"))
         return load(name, **kwargs)
 
     patch.setattr(job, "select_all", watching)
-    patch.setattr(job, "PartialState", told)
+    patch.setattr(job, "processes", told)
     patch.setattr("rlhf_testbed.policy.base_policy.load_language", loading)
     return seen
 
@@ -335,7 +336,7 @@ def test_a_setting_of_an_experiment_changes_its_plan(name: str, tmp_path: Path) 
         found = plan(str(config))
         run: RunConfig = found.run
         bounds = run.experiment.equivalent_threat_1, run.experiment.equivalent_threat_2
-        return [setting.name for setting in found.settings], found.seeds, bounds
+        return [setting.name for setting in found.settings], found.runs, bounds
 
     before = planned("")
     text = f"{name}: {PLANNED[name]}\n"

@@ -38,9 +38,14 @@ def fresh(language: Language, scenarios: Sequence[Scenario], length: int, seed: 
 
 
 def fitting(drawn: Drawn, task: Task) -> float:
-    """The p-value of a chi-square test of what was drawn against its exact probabilities."""
+    """The p-value of a chi-square test of what was drawn against its exact probabilities; 1 where
+    no response of the task is short enough to be drawn."""
     ids = {text: tuple(drawn.language.response_ids(text)) for text in task.responses}
     texts = [text for text in task.responses if len(ids[text]) <= drawn.length]
+    if (
+        not texts
+    ):  # no response is short enough to be drawn: there is nothing to hold samples against
+        return 1.0
     places = {ids[text]: at for at, text in enumerate(texts)}
     end = drawn.language.tokenizer.eos_token_id
     chosen = [places.get(_ended(each, end), len(texts)) for each in drawn.ids]
