@@ -12,7 +12,7 @@ import kills
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("method", ["ppo", "best_of_n"])
+@pytest.mark.parametrize("method", ["ppo"])
 def test_killed_experiments_end_in_the_same_bytes(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
