@@ -51,6 +51,7 @@ from rlhf_testbed.policy.language import Language
 from rlhf_testbed.selection import masked
 from rlhf_testbed.selection.merging import merged, plain
 from rlhf_testbed.selection.ppo_bounds import NO_BOUNDS, drop_gradients
+from rlhf_testbed.selection.ppo_estimates import estimated
 from rlhf_testbed.selection.ppo_tensors import Estimate, Part, Rollout, up_to
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.tasks.base import Scenario
@@ -217,45 +218,9 @@ class SelectionTrainer(PPOTrainer):
         logits /= self.args.temperature + 1e-7
         return logits, values[:, -tokens - 1 : -1].squeeze(-1)
 
-    @torch.no_grad()
     def estimate(self, rollout: Rollout, verdicts: Sequence[float]) -> Estimate:
         """Generalised advantage estimates from the scores [episodes] and the KL penalty a token."""
-        args, tokens = self.args, rollout.responses.shape[1]
-        scores = torch.tensor(verdicts, device=rollout.prompts.device)
-        if args.missing_eos_penalty is not None:
-            scores[~rollout.ended] -= args.missing_eos_penalty
-        log_ratio = rollout.ref_log_probs - rollout.old_log_probs
-        kl = -log_ratio if args.kl_estimator == "k1" else (log_ratio.exp() - 1) - log_ratio
-        penalties = -args.kl_coef * kl
-        booked = penalties.clone()
-        ends = torch.where(rollout.last + 1 < tokens, rollout.last + 1, rollout.last)
-        booked[torch.arange(len(booked), device=booked.device), ends] += scores
-        if args.whiten_rewards:
-            booked = masked.whitened(booked, rollout.value_mask, shift_mean=False)
-            booked = booked.masked_fill(~rollout.value_mask, 0)
-        advantages = self._advantages(booked, rollout.values)
-        whitened = masked.whitened(advantages, rollout.response_mask)
-        whitened = whitened.masked_fill(~rollout.response_mask, 0)
-        return Estimate(
-            values=masked.row_means(whitened, rollout.response_mask).tolist(),
-            kl=kl.sum(1).tolist(),
-            advantages=whitened,
-            returns=advantages + rollout.values,
-            scores=scores,
-            penalties=penalties,
-        )
-
-    def _advantages(self, booked: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Generalised advantage estimates [episodes, tokens] (Schulman et al. 2015)."""
-        args, tokens = self.args, booked.shape[1]
-        found: list[torch.Tensor] = []
-        advantage = torch.zeros_like(booked[:, 0])
-        for token in reversed(range(tokens)):
-            following = values[:, token + 1] if token < tokens - 1 else 0.0
-            delta = booked[:, token] + args.gamma * following - values[:, token]
-            advantage = delta + args.gamma * args.lam * advantage
-            found.append(advantage)
-        return torch.stack(found[::-1], dim=1)
+        return estimated(rollout, verdicts, self.args)
 
     def optimise(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
         """Several passes of clipped policy and value losses; returns the update's figures."""
