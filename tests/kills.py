@@ -48,6 +48,9 @@ METHODS = {
 }
 SEEN = ("state", "checkpoints", "ledger", "policy", "evaluation", "fresh", "base")
 """Folders of a run in which a half-written file is waited for."""
+EARLY = 0.6
+"""Of the time that an experiment takes: later there is seldom something left to kill, since what
+goes on has less to do."""
 LEFT_OUT = (
     *("README.md", "adapter_config.json", "config.yaml", "environment.json", "finished.json"),
     "state.json",
@@ -95,8 +98,8 @@ def compare(folder: Path, method: str, kills: int, rng: random.Random) -> list[s
     done = finished = 0
     while done < kills:
         seen = rng.choice([None, *SEEN])
-        after = rng.uniform(3.0, took)
-        moment = Moment(after, seen, after + took / 3)
+        after = rng.uniform(3.0, EARLY * took)
+        moment = Moment(after, seen, after + took / 5)
         status = run(config, folder / "killed", moment)
         if status == 0:  # there was nothing left to kill: once more from the start
             finished += 1
