@@ -55,7 +55,7 @@ judged = Judged(two, two, np.array([1.0, 0.0]), two, two, two, two)
 assert figures(judged)["approval_gap"] == 0.5
 from rlhf_testbed.report.metrics import written
 page = written(Path("METRICS.md").read_text(encoding="utf-8"))
-assert "\\n| `approval_gap` | share |" in page
+assert "\\n| `approval_gap` | difference of shares |" in page
 
 from rlhf_testbed.engine.job import Job, engine_named
 Path("work.py").write_text("def note(watcher, file): file.write_text('done')\\n")
