@@ -63,3 +63,28 @@ def test_two_processes_deal_one_deal_and_stop_together(tmp_path: Path) -> None:
     overseer, rows = training_overseer(run.settings()), ledger.read(run.ledger)
     true = judge_cases(overseer, [row.case for row in rows])
     assert [row.verdict for row in rows] == [one.verdict for one in true]
+
+
+@pytest.mark.slow
+def test_no_process_leaves_while_another_still_files(tmp_path: Path) -> None:
+    """One that left early was aborted now and then, and the one that filed was stopped with it."""
+    job = tmp_path / "job.py"
+    job.write_text(
+        "import pathlib, sys, time\n"
+        "from rlhf_testbed.selection.processes import launched\n"
+        "filed = pathlib.Path(sys.argv[1])\n"
+        "with launched(use_cpu=True) as state:\n"
+        "    assert state.num_processes == 2\n"
+        "    if state.is_main_process:\n"
+        "        time.sleep(3)\n"
+        "        filed.touch()\n"
+        "assert filed.exists()\n"
+    )
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    ended = subprocess.run(
+        [sys.executable, *LAUNCH, str(job), str(tmp_path / "filed")],
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr

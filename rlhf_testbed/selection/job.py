@@ -23,7 +23,7 @@ from rlhf_testbed.selection.dealt import deal_of
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Method, Start
 from rlhf_testbed.selection.preparation import prepared, training_scenarios
-from rlhf_testbed.selection.processes import processes
+from rlhf_testbed.selection.processes import launched, processes
 from rlhf_testbed.selection.resuming import reopened
 from rlhf_testbed.selection.soundness import Checks
 from rlhf_testbed.selection.states import NOT_BEGUN, States
@@ -120,22 +120,27 @@ def main() -> None:
         asked = parse_resuming(sys.argv[1:])
         program = "accelerate launch -m rlhf_testbed.train"
         run = reopened(asked) if asked else parse_run(sys.argv[1:], prog=program)
-        title = f"{run.study.arm or run.study.task}, seed {run.seed}"
-        speaks = processes(run.selection.use_cpu).is_main_process
-        directory = RunDirectory(run.output_dir)
-        try:
-            with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
-                train(run, watcher, resume=asked is not None)
-        except KeyboardInterrupt:
-            if speaks and directory.begun:
-                again = f"rlhf-testbed train --resume {directory.quoted}"
-                print(f"\n{again} goes on with it.", file=sys.stderr)
-            raise
-        if speaks:
-            print(
-                f"{directory.path}: done. Next: {directory.evaluating} "
-                f"or rlhf-testbed inspect {directory.quoted}"
-            )
+        with launched(run.selection.use_cpu) as state:
+            _told(run, state.is_main_process, resume=asked is not None)
+
+
+def _told(run: RunConfig, speaks: bool, resume: bool) -> None:
+    """Trains; the process that `speaks` tells how far it is, and what to do next."""
+    title = f"{run.study.arm or run.study.task}, seed {run.seed}"
+    directory = RunDirectory(run.output_dir)
+    try:
+        with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
+            train(run, watcher, resume=resume)
+    except KeyboardInterrupt:
+        if speaks and directory.begun:
+            again = f"rlhf-testbed train --resume {directory.quoted}"
+            print(f"\n{again} goes on with it.", file=sys.stderr)
+        raise
+    if speaks:
+        print(
+            f"{directory.path}: done. Next: {directory.evaluating} "
+            f"or rlhf-testbed inspect {directory.quoted}"
+        )
 
 
 def _silent(step: Step) -> None:
