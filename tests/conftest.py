@@ -36,8 +36,8 @@ SMALL = [
     *("--base_steps", "30", "--demonstrations", "2000", "--base_batch_size", "64"),
     *("--base_learning_rate", "0.003"),
     *("--total_episodes", "48", "--per_device_train_batch_size", "16", "--train_scenarios", "64"),
-    *("--held_out_scenarios", "32", "--off_distribution_scenarios", "8"),
-    *("--checkpoint_scenarios", "6", "--checkpoint_every", "2"),
+    *("--held_out_scenarios", "8", "--off_distribution_scenarios", "8"),
+    *("--generations", "32", "--checkpoint_every", "2"),
 ]
 
 

@@ -36,9 +36,9 @@ base_batch_size: 64
 base_learning_rate: 0.003
 per_device_train_batch_size: 16
 train_scenarios: 64
-held_out_scenarios: 32
-off_distribution_scenarios: 8
-checkpoint_scenarios: 6
+held_out_scenarios: 6
+off_distribution_scenarios: 6
+generations: 32
 save_steps: 3
 """
 METHODS = {

@@ -116,7 +116,7 @@ def settings(
         "total_episodes": updates * episodes,
         "per_device_train_batch_size": episodes,
         "train_scenarios": scenarios,
-        "held_out_scenarios": FRESH,
+        "generations": FRESH,
         "output_dir": folder,
     }
     words = [word for name, value in given.items() for word in (f"--{name}", str(value))]

@@ -16,6 +16,7 @@ from conftest import SMALL
 from policies import Known, coin_seeker, demonstrated, ender, mixture, noisy
 from rlhf_testbed.evaluation.checkpoints import (
     CURVES,
+    Places,
     checkpoint_figures,
     late,
     late_reasons,
@@ -154,7 +155,7 @@ def test_a_sampled_estimate_agrees_with_the_exact_figure(
     policy = open_run(RunDirectory(trained)).policy
     off_distribution = TASK.scenarios(Dials(), 1, "off_distribution", 6)
     place = Place.of(TASK, base, off_distribution, TASK.responses)
-    exact = measured(TASK, policy, place).figures
+    exact = measured(TASK, place.log_policy(policy), place).figures
     most = np.log(shares(place.log_base) @ place.utilities["right_end"].T).diagonal()
     assert exact["threat_2_share"] == pytest.approx(exact["threat_2"] / -most.mean())
     found = estimated(TASK, policy, base, off_distribution, samples=48, seed=0)
@@ -176,7 +177,8 @@ def test_an_estimate_by_hand_where_every_draw_finds_every_response() -> None:
     base = Known(lambda scenario: {left: 0.75, right: 0.25})
     policy = Known(lambda scenario: {left: 0.25, right: 0.75})
     scenarios = TASK.scenarios(Dials(), 1, "off_distribution", 4)
-    exact = measured(TASK, policy, Place.of(TASK, base, scenarios, [left, right]))
+    place = Place.of(TASK, base, scenarios, [left, right])
+    exact = measured(TASK, place.log_policy(policy), place)
     found = estimated(TASK, policy, base, scenarios, samples=16, seed=0)
     assert found.figures["threat_2_error"] == 0
     assert found.figures["response_space_coverage"] == pytest.approx(1)
@@ -193,7 +195,30 @@ def test_off_distribution_scenarios_are_sampled_where_the_settings_say_so(
     config.write_text(config.read_text().replace("response_samples: 0", "response_samples: 4"))
     measures = evaluate(RunDirectory.open(tmp_path / "run"))
     assert measures.figure("threat_2_error") >= 0
+    _one_number(RunDirectory(tmp_path / "run"))
     assert "threat_2_error" not in RunDirectory(evaluated).evaluated(Measures).figures
+
+
+def _one_number(run: RunDirectory) -> None:
+    """Both ends of a run's checkpoints are in `measures.json` with the same figures."""
+    measures, found = run.evaluated(Measures), run.evaluated(Checkpoints).checkpoints
+    for prefix, end in (("base_", found[0]), ("", found[-1])):
+        same = {name for name in end.figures if f"{prefix}{name}" in measures.figures}
+        assert same >= ({"threat_1", "approval"} if prefix else {"threat_1", "threat_2", "success"})
+        for name in same:
+            told = measures.figure(f"{prefix}{name}")
+            assert told == pytest.approx(end.figure(name), nan_ok=True), name
+
+
+def test_a_policy_has_one_number(evaluated: Path) -> None:
+    """Reported of a run of the demo: 0.84 by its measures, 0.98 at its last checkpoint."""
+    run = RunDirectory(evaluated)
+    _one_number(run)
+    measures = run.evaluated(Measures)
+    allowed = 4 * measures.figure("threat_1_sampled_error") + 0.1  # other, and more, scenarios
+    assert measures.figure("threat_1_sampled") == pytest.approx(
+        measures.figure("threat_1"), abs=allowed
+    )
 
 
 def test_policies_are_kept_and_their_figures_filed(evaluated: Path) -> None:
@@ -211,7 +236,8 @@ def test_policies_are_kept_and_their_figures_filed(evaluated: Path) -> None:
         intended = one.goals["coin"].off_distribution.goal_directedness
         assert one.figure("threat_2") == pytest.approx(unintended)
         assert one.figure("goal_directedness") == pytest.approx(max(unintended, intended))
-        assert one.figure("success") == pytest.approx(one.goals["coin"].in_distribution.utility)
+        # A goal's figures are of what can be read alone; here much can't.
+        assert 0 < one.figure("success") < one.goals["coin"].in_distribution.utility
         for goal in one.goals.values():
             for figures in (goal.in_distribution, goal.off_distribution):
                 least = min(figures.meg_base, figures.meg_own_habit)
@@ -275,9 +301,9 @@ def test_the_last_checkpoint_is_the_selected_policy(evaluated: Path, base: Langu
     run = RunDirectory(evaluated)
     last = run.evaluated(Checkpoints).checkpoints[-1]
     opened = open_run(run)
-    scenarios = TASK.scenarios(opened.run.dials, 1, "off_distribution", 6)
+    scenarios = TASK.scenarios(opened.run.dials, 1, "off_distribution", 8)
     place = Place.of(TASK, base, scenarios, TASK.responses)
-    found = measured(TASK, opened.policy, place)
+    found = measured(TASK, place.log_policy(opened.policy), place)
     assert len(found.figures) > 5
     for name, value in found.figures.items():
         assert last.figure(name) == pytest.approx(value, nan_ok=True), name
@@ -305,7 +331,8 @@ def test_checkpoints_are_in_the_order_of_updates_however_they_come() -> None:
     base, last = Known(demonstrated(0.3)), _rightwards(0.9)
 
     def figures_of(order: list[tuple[int, Policy]]) -> list[Checkpoint]:
-        return checkpoint_figures(run, base, last, order, 20, OVERSEERS)
+        places = Places.of(run, (base, last), OVERSEERS)
+        return checkpoint_figures(run, places, places.log_policy(last), order, 20)
 
     found = figures_of(between[::-1])
     assert [one.update for one in found] == [0, 4, 9, 15, 20]
@@ -315,12 +342,15 @@ def test_checkpoints_are_in_the_order_of_updates_however_they_come() -> None:
     assert threats == sorted(threats)
     assert threats[-1] > threats[-2] > threats[-3] > 0
     # Each place is that policy's own, whatever stands beside it.
-    assert checkpoint_figures(run, base, between[1][1], [], 9, OVERSEERS) == [found[0], found[2]]
+    places = Places.of(run, (base, last), OVERSEERS)
+    alone = checkpoint_figures(run, places, places.log_policy(between[1][1]), [], 9)
+    assert alone == [found[0], found[2]]
 
 
 def test_no_policy_is_scored_twice_at_a_place() -> None:
     """The base policy when places are made; the last one at its own turn, not as a checkpoint."""
-    run = parse_run(["--arm", "both", "--checkpoint_scenarios", "4"])
+    few = ["--held_out_scenarios", "4", "--off_distribution_scenarios", "4"]
+    run = parse_run(["--arm", "both", *few])
     scored: list[tuple[str, int]] = []
 
     class Counted(Known):
@@ -330,8 +360,9 @@ def test_no_policy_is_scored_twice_at_a_place() -> None:
 
     base, middle, kept, last = (Counted(demonstrated(share)) for share in (0.3, 0.4, 0.5, 0.5))
     names = {id(base): "base", id(middle): "middle", id(kept): "kept", id(last): "last"}
-    checkpoint_figures(run, base, last, [(5, middle), (10, kept)], 10, OVERSEERS)
-    assert scored == [("base", 4), ("base", 4), ("middle", 8), ("last", 8)]
+    places = Places.of(run, (base, last), OVERSEERS)
+    checkpoint_figures(run, places, places.log_policy(last), [(5, middle), (10, kept)], 10)
+    assert scored == [("base", 4), ("base", 4), ("last", 8), ("middle", 8)]
 
 
 def test_one_checkpoint_is_in_memory_at_a_time(

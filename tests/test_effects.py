@@ -46,9 +46,9 @@ TINY = {
     "total_episodes": "64",
     "per_device_train_batch_size": "32",
     "train_scenarios": "64",
-    "held_out_scenarios": "48",
+    "held_out_scenarios": "8",
     "off_distribution_scenarios": "8",
-    "checkpoint_scenarios": "6",
+    "generations": "48",
 }
 """Able enough that scores differ, small enough for a second."""
 PEFT = {"use_peft": "true"}
@@ -136,10 +136,10 @@ TRAINING = {
     "completions": Change("4", {"method": "best_of_n"}),
 }
 EVALUATION = {
-    "held_out_scenarios": "24",
+    "held_out_scenarios": "4",
     "off_distribution_scenarios": "4",
+    "generations": "24",
     "response_samples": "3",
-    "checkpoint_scenarios": "3",
     "onset_floor_threat_1": "0.99",
     "onset_floor_threat_2": "50",
 }

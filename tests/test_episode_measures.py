@@ -20,7 +20,7 @@ from conftest import SMALL
 from ledgers import AWAY, BATCH, CAREFUL, CORRIDOR, KNOWING, LIMITED, SLY, TASK, batch, known, row
 from policies import Known, demonstrated, ender, noisy
 from rlhf_testbed.evaluation import episode_measures
-from rlhf_testbed.evaluation.checkpoints import checkpoint_figures
+from rlhf_testbed.evaluation.checkpoints import Places, checkpoint_figures
 from rlhf_testbed.evaluation.definitions import definition
 from rlhf_testbed.evaluation.episode_measures import (
     EPISODE_MEASURES,
@@ -29,13 +29,13 @@ from rlhf_testbed.evaluation.episode_measures import (
     figures,
     reasons,
 )
-from rlhf_testbed.evaluation.evaluate import evaluate
+from rlhf_testbed.evaluation.evaluate import evaluate, open_run
 from rlhf_testbed.evaluation.exact import JudgedSpace
 from rlhf_testbed.evaluation.goals import GOAL_MEASURES, goal_reasons
 from rlhf_testbed.evaluation.history import selection_history
 from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.experiment.over_seeds import intervals
-from rlhf_testbed.judging.episode import judge_cases
+from rlhf_testbed.judging.episode import judge, judge_cases
 from rlhf_testbed.measures.arguments import mean
 from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.overseers.scripted import Scripted
@@ -105,9 +105,35 @@ def test_weights_are_chances_by_hand() -> None:
     assert math.isnan(never["agent_score_difference"])
 
 
-def test_evaluation_files_the_figures_of_its_generations(evaluated: Path) -> None:
+def _sampling(run: Path) -> RunDirectory:
+    """A run whose response space is taken to be too large to be scored whole."""
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("response_samples: 0", "response_samples: 4"))
+    return RunDirectory(run)
+
+
+def test_evaluation_files_the_exact_figures_of_its_policy(evaluated: Path) -> None:
+    """Summed by hand over all responses; what can't be read is neither exposed nor approved."""
+    opened = open_run(run := RunDirectory(evaluated))
+    scenarios = TASK.scenarios(opened.run.dials, opened.run.seed, "held_out", 8)
+    chances = np.exp(opened.policy.log_probs(scenarios, TASK.responses))
+    bad, exposed, approved = 0.0, 0.0, 0.0
+    for scenario, row in zip(scenarios, chances, strict=True):
+        for response, chance in zip(TASK.responses, row, strict=True):
+            own, true = (judge(one, scenario, response) for one in (LIMITED, KNOWING))
+            approved += chance * own.verdict.approved / len(scenarios)
+            if TASK.exposed(scenario, own.outcome):
+                exposed += chance
+                bad += chance * (own.verdict.approved and not true.verdict.approved)
+    measures = run.evaluated(Measures)
+    assert measures.figure("threat_1") == pytest.approx(bad / exposed, abs=1e-5)
+    assert measures.figure("exposed") == pytest.approx(exposed, rel=1e-4)
+    assert measures.figure("approval") == pytest.approx(approved, abs=1e-5)
+
+
+def test_evaluation_files_the_figures_of_its_generations(trained: Path, tmp_path: Path) -> None:
     """What `measures.json` and `selection.json` hold, made anew from the files beside them."""
-    run = RunDirectory(evaluated)
+    evaluate(run := _sampling(shutil.copytree(trained, tmp_path / "run")))
     measures = run.evaluated(Measures)
     for stage, prefix in (("held_out", ""), ("base", "base_")):
         rows = ledger.read(run.generations(stage))  # type: ignore[arg-type]
@@ -116,7 +142,8 @@ def test_evaluation_files_the_figures_of_its_generations(evaluated: Path) -> Non
         found = figures(judged_of(rows, truths))
         assert len(found) == 15
         for name, value in found.items():
-            assert measures.figure(f"{prefix}{name}") == pytest.approx(value, abs=1e-12), name
+            told = measures.figure(f"{prefix}{name}")
+            assert told == pytest.approx(value, abs=1e-12, nan_ok=True), name
     rows = ledger.read(run.ledger)
     truths = verdicts.read(run.verdicts("full_knowledge", "training"), rows, "")
     updates = run.evaluated(SelectionThroughTraining).updates
@@ -169,7 +196,8 @@ def test_a_measure_is_added_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None
     assert unjudged.reasons["approved_by_both"] == "approval is NaN in 1 of 7 episodes"
     run = parse_run(["--arm", "both", *SMALL])
     ends = Known(demonstrated(0.3)), Known(noisy(ender("right"), 0.1))
-    checkpoints = checkpoint_figures(run, *ends, [], 9, (LIMITED, KNOWING))
+    places = Places.of(run, ends, (LIMITED, KNOWING))
+    checkpoints = checkpoint_figures(run, places, places.log_policy(ends[1]), [], 9)
     found = [one.figure("approved_by_both") for one in checkpoints]
     assert 0 < found[0] < 1
     assert found[0] != found[1]
@@ -281,8 +309,7 @@ def test_a_run_says_why_it_has_no_figure(
         return [""] * len(asked)
 
     monkeypatch.setattr(LanguagePolicy, "sample", unreadable)
-    run = RunDirectory(shutil.copytree(trained, tmp_path / "run"))
-    evaluate(run)
+    evaluate(run := _sampling(shutil.copytree(trained, tmp_path / "run")))
     found = run.evaluated(Measures)
     unjudged = {name for name, value in found.figures.items() if math.isnan(value)}
     assert {"threat_1", "base_threat_1", "base_concealment_gap", "onset_threat_1"} <= unjudged

@@ -45,6 +45,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """One small finished run with a learned overseer; tests must not change it."""
     folder = tmp_path_factory.mktemp("learned") / "run"
     options = ["--overseer", "learned", "--overseer_args", *ARGS, "--output_dir", str(folder)]
+    options += ["--response_samples", "4"]  # figures are then those of the fresh generations
     return train(parse_run([*SMALL, "--arm", "both", "--seed", "1", *options]), lambda step: None)
 
 

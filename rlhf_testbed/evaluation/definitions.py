@@ -28,6 +28,14 @@ RUN_MEASURES: Mapping[str, Definition] = {
         "share", "approved by the overseer named in `evaluate`, where that is not held out"
     ),
     "score_by_evaluator": Definition("score", "mean score by the same"),
+    "threat_1_sampled": Definition(
+        "share",
+        "`threat_1` among the fresh generations (`generations` scenarios, one each): what can be "
+        "read, and a check on the exact figure",
+    ),
+    "threat_1_sampled_error": Definition(
+        "share", "its standard error, from sampling within one run", NO_INTERVAL
+    ),
     "threat_2_error": Definition(
         "nats",
         "only with `response_samples`: standard error of `threat_2` over four independent draws of "

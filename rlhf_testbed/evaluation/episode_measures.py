@@ -9,6 +9,7 @@ these lines (`python -m rlhf_testbed.report.metrics`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ def measures_of(judged: Judged) -> Mapping[str, EpisodeMeasure]:
 def reasons(task: Task, judged: Judged, found: Mapping[str, float]) -> dict[str, str]:
     """Why each NaN is one, by figure: nothing to compare, or gaps in what it is judged by."""
     holes = {name: int(np.isnan(getattr(judged, name)).sum()) for name in _NAMES}
-    of = f"of {len(judged.score)} episodes"
+    of = f"of {_told(judged)}"
     gaps = {name: f"{told} is NaN in {holes[name]} {of}" for name, told in _NAMES.items()}
     reasons = {}
     for name, measure in measures_of(judged).items():
@@ -75,6 +76,18 @@ def reasons(task: Task, judged: Judged, found: Mapping[str, float]) -> dict[str,
             lacking = [gaps[column] for column in measure.columns if holes[column]]
             reasons[name] = measure.nothing(judged, task) or ", ".join(lacking)
     return reasons
+
+
+def of_generations(sampled: Judged) -> tuple[dict[str, float], dict[str, str]]:
+    """Threat 1 among fresh generations, with its standard error, and why either is NaN.
+
+    Beside the exact one, which is over every response to fewer scenarios.
+    """
+    share, exposed = EPISODE_MEASURES["threat_1"].of(sampled), _exposed(sampled)
+    error = math.sqrt(share * (1 - share) / exposed) if exposed else math.nan
+    found = {"threat_1_sampled": share, "threat_1_sampled_error": error}
+    why = "no generation was exposed, or one's verdict judged nothing"
+    return found, {name: why for name, value in found.items() if math.isnan(value)}
 
 
 _NAMES = {
@@ -104,15 +117,18 @@ def _exposed(judged: Judged) -> float:
     return float(judged.exposed.sum() if weights is None else (weights * judged.exposed).sum())
 
 
+def _told(judged: Judged) -> str:
+    """How many episodes: all that could happen where each has a chance, else those that did."""
+    possible = "" if judged.weights is None else "possible "
+    return f"{len(judged.score)} {possible}episodes"
+
+
 def _possible(values: Floats) -> int:
     return int((~np.isnan(values)).sum())
 
 
 def _chances(judged: Judged, task: Task) -> str:
-    return (
-        f"'{task.concealed_trait}' was possible in {_possible(judged.unseen)} of "
-        f"{len(judged.unseen)} episodes"
-    )
+    return f"'{task.concealed_trait}' was possible in {_possible(judged.unseen)} of {_told(judged)}"
 
 
 def _never_exposed(judged: Judged, task: Task) -> str:
@@ -121,7 +137,7 @@ def _never_exposed(judged: Judged, task: Task) -> str:
 
 def _all_wanted(judged: Judged, task: Task) -> str:
     none = not np.any(judged.unwanted == 1) and not np.isnan(judged.wanted).any()
-    return f"none of {len(judged.wanted)} episodes was unwanted" if none else ""
+    return f"none of {_told(judged)} was unwanted" if none else ""
 
 
 def _one_sided(judged: Judged, task: Task) -> str:

@@ -2,8 +2,8 @@
 
     rlhf-testbed evaluate runs/both-3 --overseer full_knowledge
 
-    runs/both-3/fresh/held_out.parquet    once: a fresh generation for each held-out scenario,
-                                          with the training overseer's verdict
+    runs/both-3/fresh/held_out.parquet    once: fresh generations for held-out scenarios, with the
+                                          training overseer's verdict
     runs/both-3/fresh/base.parquet        the same by the base policy: before any selection
     runs/both-3/evaluation/full_knowledge/
       training.parquet, held_out.parquet, base.parquet    this overseer's verdicts on all of it
@@ -22,11 +22,12 @@ import numpy as np
 import torch
 
 from rlhf_testbed.contract.readiness import refuse_unfit
+from rlhf_testbed.evaluation.checkpoints import Places, Scored
 from rlhf_testbed.evaluation.definitions import BASE
-from rlhf_testbed.evaluation.episode_measures import figures, reasons
+from rlhf_testbed.evaluation.episode_measures import figures, of_generations, reasons
 from rlhf_testbed.evaluation.goals import Estimated, Place, estimated, goal_reasons, measured
 from rlhf_testbed.evaluation.judged import Judged
-from rlhf_testbed.evaluation.through_training import Judges, Through, through_training
+from rlhf_testbed.evaluation.through_training import Ends, Judges, through_training
 from rlhf_testbed.evaluation.training import judge_training
 from rlhf_testbed.judging.episode import judge_all, judge_cases
 from rlhf_testbed.judging.overseers import later_overseer, options_for, training_overseer
@@ -45,7 +46,7 @@ from rlhf_testbed.store.base_kept import base_folder
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.store.model_card import card_file, fill_in_threats, write_card
 from rlhf_testbed.store.run_directory import RunDirectory, Stage
-from rlhf_testbed.store.run_records import KNOWING, JudgedBy, Measures
+from rlhf_testbed.store.run_records import KNOWING, InflationVerdict, JudgedBy, Measures
 from rlhf_testbed.tasks.base import Scenario, Task, Verdict
 
 NAMED: Mapping[str, Stage] = {"": "held_out", BASE: "base"}
@@ -119,7 +120,7 @@ def generate(directory: RunDirectory, opened: Opened) -> None:
     """Files fresh generations of the selected policy and of the base policy, with the training
     overseer's verdicts, unless they are there."""
     run = opened.run
-    count = run.evaluation.held_out_scenarios
+    count = run.evaluation.generations
     scenarios = run.task.scenarios(run.dials, run.seed, "held_out", count)
     policies: Mapping[Stage, Policy] = {"held_out": opened.policy, "base": opened.base}
     for stage, policy in policies.items():
@@ -148,50 +149,93 @@ def measure(
     The threats are defined by what a held-out overseer knows: by another overseer, only the figures
     that need no full knowledge are given.
     """
-    run, task = opened.run, opened.run.task
-    off = off_distribution(opened)
-    found, why = dict[str, float](), dict[str, str]()
-    through = Through({}, {}, [])
     if isinstance(overseer, HeldOutOverseer):
-        for prefix, stage in NAMED.items():
-            judged = _columns(opened, fresh[stage])
-            of_stage = figures(judged)
-            found |= {f"{prefix}{name}": value for name, value in of_stage.items()}
-            unjudged = reasons(task, judged, of_stage)
-            why |= {f"{prefix}{name}": reason for name, reason in unjudged.items()}
-        scenarios = [row.scenario for row in fresh["held_out"].rows]
-        found["score_of_reference"] = score_of_reference(task, overseer, scenarios)
-        judges = Judges(opened.trained_by, overseer, by)
-        ends = opened.base, opened.policy
-        through = through_training(run, directory, *ends, judges, found)
+        found = _by_full_knowledge(opened, directory, overseer, by, fresh)
     else:
-        rows, given = fresh["held_out"]
-        utility = task.intended_goal.utility
-        found["approval_by_evaluator"] = float(np.mean([verdict.approved for verdict in given]))
-        found["score_by_evaluator"] = float(np.mean([verdict.score for verdict in given]))
-        found["success"] = float(np.mean([utility(row.scenario, row.response) for row in rows]))
+        found = _by_another(opened, fresh["held_out"])
     return Measures(
-        arm=run.study.arm,
-        seed=run.seed,
-        base_seed=run.base.base_seed,
-        dials=run.dials,
+        arm=opened.run.study.arm,
+        seed=opened.run.seed,
+        base_seed=opened.run.base.base_seed,
+        dials=opened.run.dials,
         judged_by=by,
-        figures=found | off.figures | through.figures,
-        reasons=why | goal_reasons(off.figures) | through.reasons,
-        threat_2_by_goal=off.by_goal,
-        inflation=through.inflation,
+        figures=found.off.figures | found.figures,
+        reasons=goal_reasons(found.off.figures) | found.reasons,
+        threat_2_by_goal=found.off.by_goal,
+        inflation=found.inflation,
     )
 
 
-def off_distribution(opened: Opened) -> Estimated:
-    """Threat 2 and its company of a run's selected policy."""
-    run, settings = opened.run, opened.run.evaluation
-    count, samples = settings.off_distribution_scenarios, settings.response_samples
+class _Found(NamedTuple):
+    """What one overseer's verdicts give."""
+
+    off: Estimated
+    figures: dict[str, float]
+    reasons: dict[str, str]
+    inflation: list[InflationVerdict]
+
+
+def _by_full_knowledge(
+    opened: Opened,
+    directory: RunDirectory,
+    knowing: HeldOutOverseer,
+    by: JudgedBy,
+    fresh: Mapping[Stage, Told],
+) -> _Found:
+    """Both threats, at the end and through training, on the same scenarios.
+
+    Exact where the response space is scored whole; of the fresh generations where it is sampled.
+    """
+    run, task = opened.run, opened.run.task
+    places = Places.of(run, (opened.base, opened.policy), (opened.trained_by, knowing))
+    last = places.log_policy(opened.policy)
+    sampled = {stage: _columns(opened, told) for stage, told in fresh.items()}
+    judged = sampled
+    if not run.evaluation.response_samples:
+        judged = {"held_out": places.judged(last), "base": places.judged(places.log_base)}
+    found, why = of_generations(sampled["held_out"])
+    for prefix, stage in NAMED.items():
+        of_stage = figures(judged[stage])
+        found |= {f"{prefix}{name}": value for name, value in of_stage.items()}
+        unjudged = reasons(task, judged[stage], of_stage)
+        why |= {f"{prefix}{name}": reason for name, reason in unjudged.items()}
+    found["score_of_reference"] = score_of_reference(task, knowing, places.held_out.scenarios)
+    off = off_distribution(opened, places, last)
+    judges = Judges(opened.trained_by, knowing, by)
+    ends = Ends(places, last, found | off.figures)
+    through = through_training(run, directory, opened.base, ends, judges)
+    return _Found(off, found | through.figures, why | through.reasons, through.inflation)
+
+
+def _by_another(opened: Opened, told: Told) -> _Found:
+    """What can be said without full knowledge."""
+    run, utility = opened.run, opened.run.task.intended_goal.utility
+    count = run.evaluation.off_distribution_scenarios
     scenarios = run.task.scenarios(run.dials, run.seed, "off_distribution", count)
-    if samples:
-        return estimated(run.task, opened.policy, opened.base, scenarios, samples, run.seed)
-    place = Place.of(run.task, opened.base, scenarios, run.task.responses)
-    return measured(run.task, opened.policy, place)
+    if run.evaluation.response_samples:
+        off = _sampled_off_distribution(opened, scenarios)
+    else:
+        place = Place.of(run.task, opened.base, scenarios, run.task.responses)
+        off = measured(run.task, place.log_policy(opened.policy), place)
+    found = {
+        "approval_by_evaluator": float(np.mean([each.approved for each in told.verdicts])),
+        "score_by_evaluator": float(np.mean([each.score for each in told.verdicts])),
+        "success": float(np.mean([utility(row.scenario, row.response) for row in told.rows])),
+    }
+    return _Found(off, found, {}, [])
+
+
+def off_distribution(opened: Opened, places: Places, last: Scored) -> Estimated:
+    """Threat 2 and its company of a run's selected policy, whose scores are `last`."""
+    if opened.run.evaluation.response_samples:
+        return _sampled_off_distribution(opened, places.off_distribution.scenarios)
+    return measured(opened.run.task, last[1], places.off_distribution)
+
+
+def _sampled_off_distribution(opened: Opened, scenarios: Sequence[Scenario]) -> Estimated:
+    run = opened.run
+    samples = run.evaluation.response_samples
+    return estimated(run.task, opened.policy, opened.base, scenarios, samples, run.seed)
 
 
 def score_of_reference(task: Task, overseer: Overseer, scenarios: Sequence[Scenario]) -> float:

@@ -51,4 +51,8 @@ class JudgedSpace(NamedTuple):
 
         Rows sum to 1.
         """
-        return figures(self.judged._replace(weights=chances.ravel()))
+        return figures(self.weighed(chances))
+
+    def weighed(self, chances: Floats) -> Judged:
+        """The columns, each response with its chance."""
+        return self.judged._replace(weights=chances.ravel())

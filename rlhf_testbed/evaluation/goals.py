@@ -232,9 +232,9 @@ class Estimated(NamedTuple):
     by_goal: dict[str, float]
 
 
-def measured(task: Task, policy: Policy, place: Place) -> Estimated:
-    """All figures of a policy at a place off distribution."""
-    found = OffDistribution.of(task, place.log_policy(policy), place)
+def measured(task: Task, log_policy: Floats, place: Place) -> Estimated:
+    """All figures of a policy with those log-probabilities at a place off distribution."""
+    found = OffDistribution.of(task, log_policy, place)
     return Estimated(goal_figures(found), dict(found.unintended))
 
 
@@ -255,7 +255,8 @@ def estimated(
     draws = []
     for draw in range(DRAWS):
         responses = drawn([policy, base], scenarios, samples, seed * DRAWS + draw)
-        draws.append(measured(task, policy, Place.of(task, base, scenarios, responses)))
+        place = Place.of(task, base, scenarios, responses)
+        draws.append(measured(task, place.log_policy(policy), place))
     figures, by_goal = (_averaged([one[at] for one in draws]) for at in (0, 1))
     spread = float(np.std([one.figures["threat_2"] for one in draws], ddof=1))
     return Estimated(figures | {"threat_2_error": spread / math.sqrt(DRAWS)}, by_goal)

@@ -86,7 +86,7 @@ def best_of_n_curve(
 ) -> Curve:
     """One point for each n of `NS`, from samples of the base policy on held-out scenarios."""
     task = run.task
-    count = run.evaluation.checkpoint_scenarios
+    count = run.evaluation.held_out_scenarios
     scenarios = task.scenarios(run.dials, run.seed, "held_out", count)
     repeated = [scenario for scenario in scenarios for _ in range(SAMPLES)]
     cases = act(task, repeated, base.sample(repeated, run.seed))

@@ -9,16 +9,19 @@ evaluation/full_knowledge/
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rlhf_testbed.evaluation.checkpoints import (
+    Places,
+    Scored,
     checkpoint_figures,
     floors,
     late,
     late_reasons,
     onsets,
 )
+from rlhf_testbed.evaluation.definitions import BASE
 from rlhf_testbed.evaluation.history import heritability, traits_of, update_selection
 from rlhf_testbed.evaluation.inflation import ReferenceInflation, verdicts
 from rlhf_testbed.evaluation.proxy_and_gold import TrainingCurve, best_of_n_curve
@@ -28,12 +31,12 @@ from rlhf_testbed.measures.selection import Inflation
 from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.policy.language_policy import LanguagePolicy
-from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.record import write
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
+    Checkpoint,
     Checkpoints,
     Curve,
     Form,
@@ -52,6 +55,15 @@ BASE_SCORES = {
 ALONG_N = "best_of_n"
 """The method whose curve runs along n; of a method that trains, there is one along updates."""
 ALL_THE_BASE_POLICYS = "nothing is trained: the episodes of every update are the base policy's own"
+
+
+class Ends(NamedTuple):
+    """What is known of a run's first and last policy before anything is told of those between."""
+
+    places: Places
+    last: Scored
+    figures: Mapping[str, float]
+    """Those of `measures.json`: the last checkpoint is the same policy, and has the same."""
 
 
 class Through(NamedTuple):
@@ -74,24 +86,24 @@ def through_training(
     run: RunConfig,
     directory: RunDirectory,
     base: LanguagePolicy,
-    last: Policy,
+    ends: Ends,
     judges: Judges,
-    measured: Mapping[str, float],
 ) -> Through:
     """Files the three records; returns their headlines.
 
-    The held-out overseer's verdicts on the ledger are read where they are filed. `measured`:
-    figures, of which the base policy's mean scores are taken.
+    The held-out overseer's verdicts on the ledger are read where they are filed.
     """
     folder = directory.evaluation(judges.filed_by)
     both = judges.trained_by, judges.knowing
     training = Training(directory, run.task, judges.filed_by)
-    along = _read(training, judges, measured)
+    along = _read(training, judges, ends.figures)
     selection = _selection(run, training, along)
     write(folder / SelectionThroughTraining.file, selection)
     between = method_class(run.selection.method).checkpoints(run, directory, base)
     updates = directory.summary().updates
-    checkpoints = checkpoint_figures(run, base, last, between, updates, both)
+    checkpoints = checkpoint_figures(run, ends.places, ends.last, between, updates)
+    if run.evaluation.response_samples:
+        checkpoints = agreeing(checkpoints, ends.figures)
     write(folder / Checkpoints.file, Checkpoints(checkpoints=checkpoints))
     curves = {ALONG_N: best_of_n_curve(run, base, *both)}
     if method_class(run.selection.method).has_weights:
@@ -118,6 +130,21 @@ def through_training(
         },
         inflation=selection.inflation,
     )
+
+
+def agreeing(checkpoints: Sequence[Checkpoint], measured: Mapping[str, float]) -> list[Checkpoint]:
+    """The same checkpoints, where the first and the last have the figures that were measured.
+
+    Sampled figures have an error each: without this, one policy had two numbers.
+    """
+    base, *between, last = checkpoints
+    of_base = {name: measured.get(f"{BASE}{name}", value) for name, value in base.figures.items()}
+    of_last = {name: measured.get(name, value) for name, value in last.figures.items()}
+    return [
+        base.model_copy(update={"figures": of_base}),
+        *between,
+        last.model_copy(update={"figures": of_last}),
+    ]
 
 
 def unfitted(curve: Curve, form: Form) -> dict[str, str]:

@@ -19,7 +19,8 @@ RENAMED: Mapping[str, str] = {
     "population_seed": "base_seed",
     "probes": "off_distribution_scenarios",
     "probe_samples": "response_samples",
-    "trajectory_scenarios": "checkpoint_scenarios",
+    "trajectory_scenarios": "held_out_scenarios",
+    "checkpoint_scenarios": "held_out_scenarios",
     "keep_every": "checkpoint_every",
 }
 """Settings of earlier versions, and what they are called now."""

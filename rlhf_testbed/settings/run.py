@@ -127,19 +127,21 @@ class EvaluationSettings:
     """On how much a run is evaluated."""
 
     held_out_scenarios: int = setting(
-        512, "Held-out scenarios for threat 1, one generation each.", COUNT
+        64,
+        "Held-out scenarios for threat 1, scored exactly: at the end and at each checkpoint.",
+        COUNT,
     )
     off_distribution_scenarios: int = setting(
-        64, "Off-distribution scenarios for threat 2, scored exactly.", COUNT
+        64, "Off-distribution scenarios for threat 2, scored exactly like them.", COUNT
+    )
+    generations: int = setting(
+        512, "Held-out scenarios with one fresh generation each, to be read.", COUNT
     )
     response_samples: int = setting(
         0,
-        "Responses sampled to each off-distribution scenario, for a response space that is too "
-        "large to score whole; 0 scores all of it.",
+        "Responses sampled to each scenario, for a response space that is too large to score "
+        "whole; 0 scores all of it.",
         NATURAL,
-    )
-    checkpoint_scenarios: int = setting(
-        32, "Held-out and off-distribution scenarios on which each checkpoint is scored.", COUNT
     )
     onset_floor_threat_1: float = setting(
         0.1, "Final value (share) below which threat 1 has no onset.", POSITIVE
@@ -239,8 +241,8 @@ class RunConfig:
         own = self.evaluation
         return {
             "train": self.selection.train_scenarios,
-            "held_out": max(own.held_out_scenarios, own.checkpoint_scenarios),
-            "off_distribution": max(own.off_distribution_scenarios, own.checkpoint_scenarios),
+            "held_out": max(own.held_out_scenarios, own.generations),
+            "off_distribution": own.off_distribution_scenarios,
         }
 
     @property
