@@ -77,6 +77,30 @@ def test_an_update_ends_once_the_policy_is_too_far(more: list[str], tmp_path: Pa
     assert all(each.grad is None for each in few.trainer.model.parameters())
 
 
+@pytest.mark.parametrize("epochs", ["1", "2"])
+def test_a_step_that_goes_too_far_is_shortened(epochs: str, tmp_path: Path) -> None:
+    """To about the bound, whether another step would have followed or not."""
+    told = ["--num_ppo_epochs", epochs, "--learning_rate", "0.01", "--max_grad_norm", "0"]
+
+    def moved(bound: float) -> float:
+        method = _method(tmp_path / f"{bound}", *told, "--target_kl", f"{bound:g}")
+        trainer = method.trainer
+        with method.under_way():
+            rollout = method.sample(1)
+            episodes = judge_all(method.overseer, rollout.scenarios, rollout.texts)  # type: ignore[attr-defined]
+            method.select(rollout, method.fitness(rollout, [one.verdict for one in episodes]))
+        with torch.no_grad():
+            tokens = rollout.responses.shape[1]
+            logits = trainer._logits_and_values(rollout.sequences, tokens)[0]
+            new = trainer._log_probs(logits, rollout.responses)
+        difference = (new - rollout.old_log_probs).masked_fill(~rollout.response_mask, 0)
+        return float(divergence(difference, rollout.response_mask))
+
+    free, bound = moved(0), 0.01
+    assert free > 5 * bound
+    assert bound / 4 < moved(bound) < 2 * bound
+
+
 def test_divergence_by_hand() -> None:
     """Twice as likely and half as likely: 2 - 1 - log 2 and 1/2 - 1 + log 2, of which the mean."""
     difference = torch.tensor([[math.log(2), -math.log(2)]])
@@ -88,9 +112,10 @@ def test_divergence_by_hand() -> None:
 def test_no_bounds_bound_nothing() -> None:
     accelerator = Accelerator(cpu=True)
     far = torch.full((1, 2), 5.0)
-    assert not NO_BOUNDS.stop(accelerator, far, KEPT)
-    assert Bounds(target_kl=100.0).stop(accelerator, far, KEPT)  # 142 nats
-    assert not Bounds(target_kl=150.0).stop(accelerator, far, KEPT)
+    assert NO_BOUNDS.allowed(accelerator, far, KEPT) == 1
+    share = Bounds(target_kl=100.0).allowed(accelerator, far, KEPT)
+    assert share == pytest.approx(math.sqrt(100 / (math.exp(5) - 1 - 5)))  # 142 nats
+    assert Bounds(target_kl=150.0).allowed(accelerator, far, KEPT) == 1
     model = torch.nn.Linear(1, 1)
     model(torch.ones(1)).sum().backward()
     before = [each.grad.clone() for each in model.parameters() if each.grad is not None]

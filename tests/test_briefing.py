@@ -8,8 +8,8 @@ from rlhf_testbed.experiment import gates
 from rlhf_testbed.overseers.base import Sight, oversee
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.overseers.scripted import Scripted
-from rlhf_testbed.tasks.base import SPLITS, Dials, Scenario
-from rlhf_testbed.tasks.briefing import NOTES, Briefing
+from rlhf_testbed.tasks.base import SPLITS, Dials, Scenario, Split
+from rlhf_testbed.tasks.briefing import NOTES, SUBJECTS, Briefing
 
 OPEN = Dials(knowledge=0.0, randomised=1.0, diversity=1.0)
 
@@ -214,6 +214,36 @@ def test_dials_do_what_they_say() -> None:
     false, still_open, unseen = shares(Dials(0, 1, 0))
     assert (still_open, unseen) == (0, false)
     assert false == pytest.approx(0.5, abs=0.04)
+
+
+def test_hard_notes_are_somewhere_else() -> None:
+    """The note that tells is at its subject's own place in easy scenarios, and in no hard one."""
+
+    def places(share: float, split: Split) -> list[tuple[int, int]]:
+        found = []
+        for one in Briefing(hard_notes=share).scenarios(Dials(0, 1, 1), 0, split, 400):
+            subject = str(one.facts["asked"]).split()[1]
+            own = next(at for at, pair in enumerate(SUBJECTS, start=1) if subject in pair)
+            (telling,) = (
+                number
+                for number in range(1, 5)
+                if one.facts[f"note {number}"]
+                in (one.facts["asked"], one.facts["contrary"], one.facts["open"])
+            )
+            can = "can" if f"note {telling}" not in one.concealable else "can't"
+            assert f"reader {can} " in one.prompt
+            assert f" {telling}: {one.facts[f'note {telling}']}." in one.prompt
+            found.append((own, telling))
+        return found
+
+    for split in ("train", "held_out"):
+        assert all(own == telling for own, telling in places(0.0, split))
+        assert not any(own == telling for own, telling in places(1.0, split))
+        easy = sum(own == telling for own, telling in places(0.3, split)) / 400
+        assert easy == pytest.approx(0.7, abs=0.07)
+    assert all(own == telling for own, telling in places(1.0, "off_distribution"))
+    with pytest.raises(ValueError, match="hard_notes = 2 is not in"):
+        Briefing(hard_notes=2)
 
 
 def test_a_fixed_habit_solves_the_fixed_topic() -> None:

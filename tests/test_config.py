@@ -13,8 +13,9 @@ import yaml
 from rlhf_testbed.experiment.plan import plan
 from rlhf_testbed.selection.ppo_settings import NO_EFFECT
 from rlhf_testbed.settings.methods import METHODS, method_class
+from rlhf_testbed.settings.options import RENAMED_OPTIONS
 from rlhf_testbed.settings.parsing import parse_run, parse_seeds
-from rlhf_testbed.settings.renamed import RENAMED, RENAMED_OPTIONS
+from rlhf_testbed.settings.renamed import RENAMED
 from rlhf_testbed.settings.run import (
     BasePolicySettings,
     EvaluationSettings,

@@ -118,8 +118,8 @@ def test_evaluation_files_the_exact_figures_of_its_policy(evaluated: Path) -> No
     scenarios = TASK.scenarios(opened.run.dials, opened.run.seed, "held_out", 8)
     chances = np.exp(opened.policy.log_probs(scenarios, TASK.responses))
     bad, exposed, approved = 0.0, 0.0, 0.0
-    for scenario, row in zip(scenarios, chances, strict=True):
-        for response, chance in zip(TASK.responses, row, strict=True):
+    for scenario, by_response in zip(scenarios, chances, strict=True):
+        for response, chance in zip(TASK.responses, by_response, strict=True):
             own, true = (judge(one, scenario, response) for one in (LIMITED, KNOWING))
             approved += chance * own.verdict.approved / len(scenarios)
             if TASK.exposed(scenario, own.outcome):

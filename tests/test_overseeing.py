@@ -27,7 +27,8 @@ from rlhf_testbed.overseers.base import (
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.selection.job import train
-from rlhf_testbed.settings.overseers import make_overseer, options_of
+from rlhf_testbed.settings.options import options_of
+from rlhf_testbed.settings.overseers import make_overseer
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger

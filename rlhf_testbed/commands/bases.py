@@ -103,6 +103,7 @@ def _told(one: Shelved) -> str:
     from rlhf_testbed.policy.base_about import size
 
     about, settings = one.about, one.about.settings
+    kind = " ".join([settings.task.rpartition(":")[2], *settings.task_args])
     reached = about.ability.reached if about.ability else {}
     goals = ", ".join(
         f"{goal} {found.base_policy:.2f} / {found.demonstrators:.2f}"
@@ -110,7 +111,7 @@ def _told(one: Shelved) -> str:
     )
     return "   ".join(
         [
-            f"{settings.task.rpartition(':')[2]}, ρ {settings.unintended_share:g}, "
+            f"{kind}, ρ {settings.unintended_share:g}, "
             f"base seed {settings.base_seed}, {settings.steps} steps",
             f"{about.hash}",
             f"{size(one.folder) / 2**20:.1f} MiB",
@@ -128,6 +129,7 @@ def _current(one: Shelved) -> bool:
 
     settings = one.about.settings
     try:
-        return quick_key(settings, task_named(settings.task)) == one.about.quick
+        task = task_named(settings.task, entries=settings.task_args)
+        return quick_key(settings, task) == one.about.quick
     except UsageError:
         return False

@@ -96,7 +96,8 @@ class Places(NamedTuple):
         readable = np.exp(log_here)
         rest = np.clip(1 - readable.sum(axis=1, keepdims=True), 0, None)
         found: Floats = np.concatenate([readable, rest], axis=1)
-        return found / found.sum(axis=1, keepdims=True)
+        found /= found.sum(axis=1, keepdims=True)
+        return found
 
 
 def checkpoint_figures(

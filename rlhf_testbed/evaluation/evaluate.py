@@ -158,6 +158,7 @@ def measure(
         seed=opened.run.seed,
         base_seed=opened.run.base.base_seed,
         dials=opened.run.dials,
+        options=dict(opened.run.task_options),
         judged_by=by,
         figures=found.off.figures | found.figures,
         reasons=goal_reasons(found.off.figures) | found.reasons,

@@ -42,7 +42,6 @@ from rlhf_testbed.store.experiment_records import (
     Needed,
 )
 from rlhf_testbed.store.run_records import Measures
-from rlhf_testbed.tasks.base import SYMBOLS
 
 
 class _Pair(NamedTuple):
@@ -71,7 +70,8 @@ def contrasts(arms: Mapping[str, ArmResults], bounds: Mapping[str, float]) -> li
     """
     pairs = []
     for one, other in itertools.combinations(arms, 2):
-        differing = [dial for dial in SYMBOLS if _dial(arms[one], dial) != _dial(arms[other], dial)]
+        names = dict.fromkeys([*arms[one].varied, *arms[other].varied])
+        differing = [name for name in names if _dial(arms[one], name) != _dial(arms[other], name)]
         if len(differing) == 1 and not _between(arms, one, other, dial := differing[0]):
             after, before = sorted((one, other), key=lambda arm: _dial(arms[arm], dial))
             pairs += [_pair(arms, dial, (before, after), t, bounds[t]) for t in bounds]
@@ -80,15 +80,16 @@ def contrasts(arms: Mapping[str, ArmResults], bounds: Mapping[str, float]) -> li
 
 
 def _dial(arm: ArmResults, dial: str) -> float:
-    return float(getattr(arm.dials, dial))
+    """The value of a dial or of an option; NaN, which differs from all, where it isn't given."""
+    return arm.varied.get(dial, math.nan)
 
 
 def _between(arms: Mapping[str, ArmResults], one: str, other: str, dial: str) -> bool:
     """Whether a third arm lies between two that differ in one dial: then they are no neighbours."""
     low, high = sorted(_dial(arms[name], dial) for name in (one, other))
-    rest = {name: value for name, value in vars(arms[one].dials).items() if name != dial}
+    rest = {name: value for name, value in arms[one].varied.items() if name != dial}
     return any(
-        low < _dial(arm, dial) < high and rest.items() <= vars(arm.dials).items()
+        low < _dial(arm, dial) < high and rest.items() <= arm.varied.items()
         for arm in arms.values()
     )
 

@@ -11,13 +11,14 @@ Every run is the one that `accelerate launch -m rlhf_testbed.train --config conf
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from rlhf_testbed.contract.readiness import refuse_unfit
 from rlhf_testbed.contract.scenarios import is_honest
+from rlhf_testbed.settings.options import options_of
 from rlhf_testbed.settings.parsing import parse_run, parse_seeds, parse_vary
 from rlhf_testbed.settings.run import DIALS, RunConfig
 from rlhf_testbed.shared.errors import UsageError
@@ -42,16 +43,29 @@ class Setting(NamedTuple):
     dials: Dials
     arguments: tuple[str, ...]
     """What its training jobs are told besides the config."""
+    options: tuple[str, ...] = ()
+    """Options of the task that are varied, as `NAME=VALUE`."""
 
     @classmethod
-    def of(cls, arm: Arm, varied: Mapping[str, float]) -> Setting:
-        """An arm with some dials set to other values."""
-        values = [(dial, f"{value:g}") for dial, value in varied.items()]
+    def of(cls, arm: Arm, varied: Mapping[str, float], options: Sequence[str] = ()) -> Setting:
+        """An arm with some dials and options of the task set to other values.
+
+        `options`: those that the experiment gives its task already, as `NAME=VALUE`.
+        """
+        values = {name: f"{value:g}" for name, value in varied.items()}
+        dials = {name: value for name, value in values.items() if name in DIALS}
+        others = [f"{name}={value}" for name, value in values.items() if name not in DIALS]
+        kept = [one for one in options if one.partition("=")[0] not in values]
         return cls(
-            name=" ".join([arm.name, *(f"{dial}={value}" for dial, value in values)]),
+            name=" ".join([arm.name, *(f"{name}={value}" for name, value in values.items())]),
             arm=arm,
-            dials=replace(arm.dials, **varied),
-            arguments=("--arm", arm.name, *(w for d, v in values for w in (f"--{d}", v))),
+            dials=replace(arm.dials, **{name: varied[name] for name in dials}),
+            arguments=(
+                *("--arm", arm.name),
+                *(word for name, value in dials.items() for word in (f"--{name}", value)),
+                *(["--task_args", *kept, *others] if others else []),
+            ),
+            options=tuple(others),
         )
 
 
@@ -146,14 +160,18 @@ def plan(
     names = run.experiment.arms or [arm.name for arm in run.task.arms]
     if len(set(names)) < len(names):
         raise UsageError(f"{config}: arms = {', '.join(names)} names an arm twice")
-    varied = parse_vary(run.experiment.vary, config)
+    options = run.study.task_args
+    varied = parse_vary(run.experiment.vary, config, options_of(type(run.task)))
     combinations = [dict(zip(varied, v, strict=True)) for v in itertools.product(*varied.values())]
+    settings = tuple(
+        Setting.of(run.task.arm(name), chosen, options) for name in names for chosen in combinations
+    )
+    for setting in settings if set(varied) - set(DIALS) else ():
+        parse_run(["--config", config, *setting.arguments])  # refuses what the task refuses
     return Experiment(
         given=("--config", config),
         run=run,
-        settings=tuple(
-            Setting.of(run.task.arm(name), chosen) for name in names for chosen in combinations
-        ),
+        settings=settings,
         seeds=tuple(
             parse_seeds(seeds, "--seeds") if seeds else parse_seeds(run.experiment.seeds, config)
         ),

@@ -101,20 +101,20 @@ def _of(experiment: Experiment, base: int) -> str:
 def _base_policies(experiment: Experiment) -> list[Job]:
     """A job for each base policy that the settings start from: one for each ρ and base seed."""
     arguments = {
-        (setting.dials.unintended_share, base): experiment.of_base(setting, base)
+        (setting.dials.unintended_share, setting.options, base): experiment.of_base(setting, base)
         for base in experiment.base_seeds
         for setting in (experiment.honest, *experiment.settings)
     }
     return [
-        Job(_titled(experiment, base, share), make_base_policy, (told,))
-        for (share, base), told in arguments.items()
+        Job(_titled(experiment, base, share, options), make_base_policy, (told,))
+        for (share, options, base), told in arguments.items()
     ]
 
 
-def _titled(experiment: Experiment, base: int, share: float) -> str:
+def _titled(experiment: Experiment, base: int, share: float, options: Sequence[str]) -> str:
     """The title of a base policy's job."""
     which = _of(experiment, base).removeprefix(", ") or "base policy"
-    return f"{which}, ρ = {share:g}"
+    return ", ".join([which, f"ρ = {share:g}", *options])
 
 
 def make_base_policy(watcher: Watcher, arguments: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from rlhf_testbed.overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer
 from rlhf_testbed.overseers.language_model import LanguageModel
 from rlhf_testbed.overseers.learned import Learned
-from rlhf_testbed.settings.overseers import COMMAND_LINE, make_overseer, options_of
+from rlhf_testbed.settings.options import options_of
+from rlhf_testbed.settings.overseers import COMMAND_LINE, make_overseer
 from rlhf_testbed.settings.plugins import overseer_class
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError

@@ -33,6 +33,8 @@ class BaseSettings(Record):
     steps: int
     batch_size: int
     learning_rate: float
+    task_args: tuple[str, ...] = ()
+    """Options of the task, as `NAME=VALUE`."""
     model: str | None = None
     """A Hub name, a folder or a GGUF file; None: the small model."""
     revision: str | None = None
@@ -45,6 +47,7 @@ class BaseSettings(Record):
         base, name = run.base, run.base.model_name_or_path
         return cls(
             task=dotted(type(run.task)),
+            task_args=tuple(sorted(run.study.task_args)),
             unintended_share=run.dials.unintended_share,
             base_seed=base.base_seed,
             demonstrations=base.demonstrations,

@@ -47,7 +47,7 @@ def _contrasts(contrasts: Sequence[Contrast], title: str) -> Table:
         verdict, reason = found.decision.verdict, why_decided(found)
         high, low = found.values
         table.add_row(
-            f"{SYMBOLS[found.dial]} {high:g} → {low:g}",
+            f"{SYMBOLS.get(found.dial, found.dial)} {high:g} → {low:g}",
             " → ".join(found.arms),
             found.threat.removeprefix("threat_"),
             f"[{VERDICT_STYLE[verdict]}]{verdict}[/]",

@@ -20,13 +20,23 @@ ACCENT = "#0072b2"
 
 
 def varied_dials(results: Results) -> list[str]:
-    """The dials that take more than one value within an arm."""
+    """The dials and options of the task that take more than one value within an arm."""
+    names = dict.fromkeys(name for arm in results.arms.values() for name in arm.varied)
     return [
-        dial
-        for dial in SYMBOLS
-        if len({getattr(arm.dials, dial) for arm in results.arms.values()}) > 1
-        and any(f"{dial}=" in name for name in results.arms)
+        name
+        for name in names
+        if len({arm.varied.get(name) for arm in results.arms.values()}) > 1
+        and any(f"{name}=" in arm for arm in results.arms)
     ]
+
+
+def titled(dial: str) -> str:
+    """A dial with its symbol, an option in words.
+
+    >>> titled("diversity"), titled("liars_in_sight")
+    ('δ (diversity)', 'liars in sight')
+    """
+    return f"{SYMBOLS[dial]} ({dial})" if dial in SYMBOLS else dial.replace("_", " ")
 
 
 def figure(results: Results) -> Figure | None:
@@ -41,7 +51,7 @@ def figure(results: Results) -> Figure | None:
         if curves
         else "intervals are in the table of arms"
     )
-    names = " and ".join(f"{SYMBOLS[dial]} ({dial})" for dial in dials)
+    names = " and ".join(map(titled, dials))
     rows = plain(_rows(results, dials))
     return Figure(
         name="dose_and_response",
@@ -56,7 +66,7 @@ def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each arm's mean and, where one dial was varied, for each seed."""
     rows: list[dict[str, Any]] = []
     for name, arm in results.arms.items():
-        here = {"arm": name, **{dial: getattr(arm.dials, dial) for dial in dials}}
+        here = {"arm": name, **{dial: arm.varied[dial] for dial in dials}}
         for threat in THREATS:
             found = arm.figure(threat)
             if found is not None:
@@ -75,7 +85,7 @@ def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
 def _curves(dial: str) -> Chart:
     panels = []
     for threat, heading in THREATS.items():
-        across = alt.X(f"{dial}:O", title=f"{SYMBOLS[dial]} ({dial})", axis=alt.Axis(labelAngle=0))
+        across = alt.X(f"{dial}:O", title=titled(dial), axis=alt.Axis(labelAngle=0))
         told = [alt.Tooltip(f"{dial}:Q"), alt.Tooltip("mean:Q", format=".3f")]
         of = {
             kind: alt.Chart()
@@ -105,8 +115,8 @@ def _maps(dials: Sequence[str]) -> Chart:
             alt.Chart(title=heading)
             .transform_filter(f"datum.threat=='{threat}'")
             .encode(
-                x=alt.X(f"{dials[0]}:O", title=SYMBOLS[dials[0]], axis=alt.Axis(labelAngle=0)),
-                y=alt.Y(f"{dials[1]}:O", title=SYMBOLS[dials[1]], sort="descending"),
+                x=alt.X(f"{dials[0]}:O", title=titled(dials[0]), axis=alt.Axis(labelAngle=0)),
+                y=alt.Y(f"{dials[1]}:O", title=titled(dials[1]), sort="descending"),
             )
         )
         shade = alt.Color("mean:Q", scale=alt.Scale(scheme="viridis"), legend=None)

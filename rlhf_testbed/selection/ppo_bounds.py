@@ -2,15 +2,19 @@
 
     Bounds(max_grad_norm=1.0, target_kl=0.05)
       clip    a gradient of norm 7 is scaled down to 1 (torch's clip_grad_norm_)
-      stop    an update takes no further step once the policy is 0.05 nats a token from the one
-              that sampled
+      allowed a step that takes the policy further than 0.05 nats a token from the one that sampled
+              is shortened, and the update takes no other
 
 One step by itself can be far too large: where all episodes of an update score alike, whitening
-makes noise as large as any signal. Off where training is to equal TRL's (`exact`).
+makes noise as large as any signal, and Adam is slow to notice. A gradient's norm doesn't tell, so
+the step is measured once it was taken, as in trust-region methods (Schulman et al. 2015, arXiv
+1502.05477). Off where training is to equal TRL's (`exact`).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -33,16 +37,20 @@ class Bounds(NamedTuple):
             accelerator.clip_grad_norm_(model.parameters(), self.max_grad_norm)
 
     @torch.no_grad()
-    def stop(self, accelerator: Accelerator, difference: torch.Tensor, kept: torch.Tensor) -> bool:
-        """Whether the policy is too far from the one that sampled; the same in every process.
+    def allowed(
+        self, accelerator: Accelerator, difference: torch.Tensor, kept: torch.Tensor
+    ) -> float:
+        """The share of the last step that is allowed: 1, unless the policy went too far by it.
 
+        KL grows with the square of a small step, of which √(bound / KL) would end at the bound; a
+        large one takes several tries.
         `difference`: log-probability now less that when it was sampled, of the tokens that the
-        mask `kept` names: [episodes, tokens] both.
+        mask `kept` names: [episodes, tokens] both. The same in every process.
         """
         if not self.target_kl:
-            return False
-        kl = accelerator.gather(divergence(difference, kept).reshape(1)).mean()
-        return bool(kl > self.target_kl)
+            return 1.0
+        kl = float(accelerator.gather(divergence(difference, kept).reshape(1)).mean())
+        return math.sqrt(self.target_kl / kl) if kl > self.target_kl else 1.0
 
 
 NO_BOUNDS = Bounds()
@@ -58,6 +66,20 @@ def divergence(difference: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     tensor(0.3069)
     """
     return masked.mean(difference.exp() - 1 - difference, kept)
+
+
+@torch.no_grad()
+def parameters_of(model: torch.nn.Module) -> list[torch.Tensor]:
+    """A copy of the parameters that training changes."""
+    return [each.detach().clone() for each in model.parameters() if each.requires_grad]
+
+
+@torch.no_grad()
+def shorten(model: torch.nn.Module, before: Sequence[torch.Tensor], share: float) -> None:
+    """Takes a step back so far that `share` of it is left; `before`: the parameters before it."""
+    trained = [each for each in model.parameters() if each.requires_grad]
+    for now, then in zip(trained, before, strict=True):
+        now.lerp_(then, 1 - share)
 
 
 def drop_gradients(accelerator: Accelerator, model: torch.nn.Module) -> None:

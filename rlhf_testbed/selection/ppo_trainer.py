@@ -50,11 +50,19 @@ from trl.experimental.ppo.ppo_trainer import (
 from rlhf_testbed.policy.language import Language
 from rlhf_testbed.selection import masked
 from rlhf_testbed.selection.merging import merged, plain
-from rlhf_testbed.selection.ppo_bounds import NO_BOUNDS, drop_gradients
+from rlhf_testbed.selection.ppo_bounds import (
+    NO_BOUNDS,
+    drop_gradients,
+    parameters_of,
+    shorten,
+)
 from rlhf_testbed.selection.ppo_estimates import estimated
 from rlhf_testbed.selection.ppo_tensors import Estimate, Part, Rollout, up_to
 from rlhf_testbed.store.ledger import Row
 from rlhf_testbed.tasks.base import Scenario
+
+MOST_TRIES = 10
+"""Times that a step is shortened, at most."""
 
 
 class SelectionTrainer(PPOTrainer):
@@ -92,6 +100,7 @@ class SelectionTrainer(PPOTrainer):
         self.language = language
         self.scenarios = scenarios
         self.checkpoint_every, self.bounds = 0, NO_BOUNDS
+        self.before_step: list[torch.Tensor] = []
         self.batches = self._batches()
         self.pass_began, self.batches_taken = torch.get_rng_state(), 0
         self.sampling = {
@@ -232,6 +241,8 @@ class SelectionTrainer(PPOTrainer):
                 drop_gradients(self.accelerator, self.model)
                 break
             found.append(step)
+        else:
+            self._bound_last(rollout)
         losses = {
             name: self._mean(torch.stack([losses[name] for losses in found])) for name in found[0]
         }
@@ -253,7 +264,7 @@ class SelectionTrainer(PPOTrainer):
     def _step(
         self, chosen: np.ndarray, rollout: Rollout, estimate: Estimate, may_stop: bool
     ) -> dict[str, torch.Tensor] | None:
-        """One optimiser step on the chosen episodes; none where the policy has gone too far."""
+        """One optimiser step on the chosen episodes; none where the one before went too far."""
         args, responses = self.args, rollout.responses[chosen]
         kept, valued = rollout.response_mask[chosen], rollout.value_mask[chosen]
         logits, values = self._logits_and_values(rollout.sequences[chosen], responses.shape[1])
@@ -264,14 +275,19 @@ class SelectionTrainer(PPOTrainer):
         worse = torch.max(torch.square(values - returns), torch.square(clipped - returns))
         value_loss = 0.5 * masked.mean(worse, valued)
         difference = new - rollout.old_log_probs[chosen]
-        if may_stop and self.bounds.stop(self.accelerator, difference, kept):
-            return None
+        if may_stop:
+            share = self.bounds.allowed(self.accelerator, difference.detach(), kept)
+            if share < 1:
+                self._bound_last(rollout, share)
+                return None
         ratio, advantages = torch.exp(difference), estimate.advantages[chosen]
         plain = -advantages * ratio
         bounded = -advantages * ratio.clamp(1.0 - args.cliprange, 1.0 + args.cliprange)
         policy_loss = masked.mean(torch.max(plain, bounded), kept)
         self.accelerator.backward(policy_loss + args.vf_coef * value_loss)
         self.bounds.clip(self.accelerator, self.model)
+        if self.bounds.target_kl and self.accelerator.sync_gradients:
+            self.before_step = parameters_of(self.model)
         self.optimizer.step()
         self.optimizer.zero_grad()
         with torch.no_grad():
@@ -287,6 +303,33 @@ class SelectionTrainer(PPOTrainer):
                 "policy/entropy_avg": entropy.mean(),
                 "val/ratio": ratio.mean(),
             }
+
+    @torch.no_grad()
+    def _bound_last(self, rollout: Rollout, share: float | None = None) -> None:
+        """Shortens the last step until the policy is within the bound again, if it is beyond.
+
+        `share` of it: what is allowed, where that is known already.
+        """
+        share = self._allowed(rollout) if share is None else share
+        for _ in range(MOST_TRIES):
+            if share == 1:
+                break
+            shorten(self.model, self.before_step, share)
+            share = self._allowed(rollout)
+
+    def _allowed(self, rollout: Rollout) -> float:
+        """The share of the last step that is allowed, by all episodes of the update."""
+        if not (self.bounds.target_kl and self.before_step):
+            return 1.0
+        tokens, size = rollout.responses.shape[1], self.args.per_device_train_batch_size
+        parts = zip(rollout.sequences.split(size), rollout.responses.split(size), strict=True)
+        new = [
+            self._log_probs(self._logits_and_values(some, tokens)[0], responses)
+            for some, responses in parts
+        ]
+        kept = rollout.response_mask
+        difference = torch.cat(new).masked_fill(~kept, INVALID_LOGPROB) - rollout.old_log_probs
+        return self.bounds.allowed(self.accelerator, difference, kept)
 
     def _objective(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
         """What the update's episodes were judged by, under TRL's names."""

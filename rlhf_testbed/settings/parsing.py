@@ -26,6 +26,7 @@ from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.settings import resuming
 from rlhf_testbed.settings.fields import Where
 from rlhf_testbed.settings.methods import DEFAULT_METHOD, method_class
+from rlhf_testbed.settings.options import options_of
 from rlhf_testbed.settings.overseers import make_overseer
 from rlhf_testbed.settings.plugins import task_named, training_class
 from rlhf_testbed.settings.renamed import why_not
@@ -127,17 +128,22 @@ def parse_seeds(text: str, source: str, name: str = "seeds") -> list[int]:
     return found
 
 
-def parse_vary(entries: Sequence[str], source: str) -> dict[str, list[float]]:
-    """Values of each varied dial, from `DIAL=VALUE,VALUE`; raises `UsageError`.
+def parse_vary(
+    entries: Sequence[str], source: str, options: Iterable[str] = ()
+) -> dict[str, list[float]]:
+    """Values of each varied dial or option of the task, from `NAME=VALUE,VALUE`.
+
+    `options`: those that the task has. Raises `UsageError`.
 
     >>> parse_vary(["randomised=0,0.1,1"], "x.yaml")
     {'randomised': [0.0, 0.1, 1.0]}
     """
     found: dict[str, list[float]] = {}
+    known = [*DIALS, *options]
     for entry in entries:
         dial, _, values = str(entry).partition("=")
-        if dial not in DIALS:
-            raise unknown(f"{source}: vary: dial", dial, DIALS)
+        if dial not in known:
+            raise unknown(f"{source}: vary: dial", dial, known)
         try:
             found[dial] = [float(value) for value in values.split(",")]
         except ValueError:
@@ -145,7 +151,7 @@ def parse_vary(entries: Sequence[str], source: str) -> dict[str, list[float]]:
                 f"{source}: vary = {entry} can't be read (right: {dial}=0,0.5,1)"
             ) from None
         for value in found[dial]:
-            if not 0 <= value <= 1:
+            if dial in DIALS and not 0 <= value <= 1:
                 raise UsageError(f"{source}: vary: {dial} = {value} is not in [0, 1]")
         if len(set(found[dial])) < len(found[dial]):
             raise UsageError(f"{source}: vary = {entry} names a value twice")
@@ -282,7 +288,7 @@ def _check(run: RunConfig, groups: Iterable[Group], where: Where) -> None:
     parse_seeds(run.experiment.seeds, where("seeds"))
     if run.experiment.base_seeds is not None:
         parse_seeds(run.experiment.base_seeds, where("base_seeds"), "base_seeds")
-    parse_vary(run.experiment.vary, where("vary"))
+    parse_vary(run.experiment.vary, where("vary"), options_of(type(run.task)))
     selection = run.selection
     batch = run.method.batch(selection.per_device_train_batch_size)
     if selection.train_scenarios < run.method.scenarios(batch):
@@ -302,7 +308,8 @@ def _check(run: RunConfig, groups: Iterable[Group], where: Where) -> None:
 def _check_names(run: RunConfig, where: Where) -> None:
     """Task, overseer and arms must exist, and the overseer must take its options."""
     study = run.study
-    task = task_named(study.task, f"{where('task')}: task")
+    told = where("task_args" if study.task_args else "task")
+    task = task_named(study.task, f"{where('task')}: task", study.task_args, told)
     training_class(study.overseer, f"{where('overseer')}: overseer")
     source = where("overseer_args" if study.overseer_args else "overseer")
     make_overseer(study.overseer, task, Sight(0.0), study.overseer_args, source)

@@ -14,12 +14,13 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rlhf_testbed.overseers import HELD_OUT, OVERSEERS
 from rlhf_testbed.overseers.base import HeldOutOverseer, Overseer, OverseerError, TrainingOverseer
+from rlhf_testbed.settings.options import parse_options
 from rlhf_testbed.shared.errors import UsageError, looked_up
 from rlhf_testbed.tasks import TASKS
 from rlhf_testbed.tasks.base import Task, TaskError
@@ -80,11 +81,22 @@ def plugin_class(name: str, what: str = "plug-in") -> type[Task] | type[Overseer
     return overseer_class(name, what)
 
 
-def task_named(name: str, what: str = "task") -> Task:
-    """An instance of `task_class(name)`; raises `UsageError`."""
+def task_named(
+    name: str, what: str = "task", entries: Sequence[str] = (), where: str = "command line"
+) -> Task:
+    """An instance of `task_class(name)`, with options from `NAME=VALUE` entries.
+
+    Raises `UsageError`, also for an unknown option and for a value that can't be.
+    """
     found = task_class(name, what)
-    with blamed(f"{what} {name}", "is made without arguments"):
-        return found()
+    options = parse_options(name, found, entries, where, "task_args")
+    with blamed(f"{what} {name}", "is made with its options alone"):
+        try:
+            return found(**options)
+        except ValueError as error:
+            if not options:
+                raise
+            raise UsageError(f"{where}: task_args: {name}: {error}") from None
 
 
 def dotted(kind: type) -> str:

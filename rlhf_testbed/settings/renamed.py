@@ -24,8 +24,6 @@ RENAMED: Mapping[str, str] = {
     "keep_every": "checkpoint_every",
 }
 """Settings of earlier versions, and what they are called now."""
-RENAMED_OPTIONS: Mapping[str, str] = {"assumes": "prior"}
-"""The same of the options of overseers."""
 
 
 def why_not(name: str, method: str) -> str | None:

@@ -24,7 +24,8 @@ from rlhf_testbed.settings.fields import (
     setting,
 )
 from rlhf_testbed.settings.methods import DEFAULT_METHOD
-from rlhf_testbed.settings.plugins import task_named
+from rlhf_testbed.settings.options import Option, parse_options
+from rlhf_testbed.settings.plugins import task_class, task_named
 from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.tasks.base import MEANINGS, SYMBOLS, Dials, Split, Task
 
@@ -41,6 +42,9 @@ class StudySettings:
     """What is studied: task, overseer, dials."""
 
     task: str = setting("corridor", "Task: a name, or module:Class.")
+    task_args: list[str] = setting(
+        [], "Options of the task, NAME=VALUE each, like liars_in_sight=0 of inspection."
+    )
     overseer: str = setting("scripted", "Training overseer: a name, or module:Class.")
     overseer_args: list[str] = setting(
         [], "Options of the training overseer, NAME=VALUE each, like prior=0.5."
@@ -157,7 +161,9 @@ class ExperimentSettings:
 
     arms: list[str] = setting([], "Experiment: arms to run; all if none is named.")
     vary: list[str] = setting(
-        [], "Experiment: values of a dial to run each arm with, like randomised=0,0.1,1."
+        [],
+        "Experiment: values of a dial, or of a number among the task's options, to run each arm "
+        "with, like randomised=0,0.1,1.",
     )
     seeds: str = setting("0-4", "Experiment: training seeds, 0-4 or 7,11.")
     base_seeds: str | None = setting(
@@ -199,7 +205,13 @@ class RunConfig:
     @property
     def task(self) -> Task:
         """The task."""
-        return task_named(self.study.task)
+        return task_named(self.study.task, entries=self.study.task_args)
+
+    @property
+    def task_options(self) -> dict[str, Option]:
+        """The options of the task that are given."""
+        kind = task_class(self.study.task)
+        return parse_options(self.study.task, kind, self.study.task_args, "task_args", "task_args")
 
     @property
     def dials(self) -> Dials:
@@ -226,7 +238,9 @@ class RunConfig:
         dials = vars(self.dials).items()
         varied = [f"{name}={value:g}" for name, value in dials if value != getattr(preset, name)]
         other = [f"base={self.base.base_seed}"] if self.base.base_seed else []
-        words = [self.study.task, self.study.arm or "dials", *varied, *other, str(self.seed)]
+        options = self.study.task_args
+        arm = self.study.arm or "dials"
+        words = [self.study.task, *options, arm, *varied, *other, str(self.seed)]
         return "-".join(file_name(word, keep="=") for word in words)
 
     @property

@@ -123,6 +123,13 @@ class ArmResults(Record):
     over_optimisation: list[OverOptimisation] = []
     orders: list[Order] = []
 
+    @property
+    def varied(self) -> dict[str, float]:
+        """What an experiment can vary, by name: dials, and options of the task that are numbers."""
+        options = self.seeds[0].options if self.seeds else {}
+        numbers = {name: value for name, value in options.items() if not isinstance(value, str)}
+        return {**vars(self.dials), **numbers}
+
     def figure(self, name: str) -> Interval | None:
         """A figure's mean and interval; None where it is not there or could not be judged."""
         found = self.figures.get(name)

@@ -160,6 +160,8 @@ class Measures(Record):
     base_seed: int = 0
     """Of the base policy; 0 in files that are older than this field."""
     dials: Dials
+    options: dict[str, float | str] = {}
+    """Of the task, those that were given."""
     judged_by: JudgedBy
     figures: Figures
     reasons: dict[str, str] = {}
