@@ -20,7 +20,7 @@ from scripted_runs import ENVIRONMENT
 BOUNDS = {"threat_1": 0.1, "threat_2": 0.3}
 
 
-def _arm(knowledge: float, randomised: float, threats: list[tuple[float, float]]) -> ArmResults:
+def arm_with(knowledge: float, randomised: float, threats: list[tuple[float, float]]) -> ArmResults:
     dials = Dials(knowledge, randomised)
     seeds = [
         Measures(
@@ -36,9 +36,9 @@ def _arm(knowledge: float, randomised: float, threats: list[tuple[float, float]]
 
 
 ARMS = {
-    "neither": _arm(1, 1, [(0.0, 0.0), (0.01, 0.01), (0.0, 0.02)]),
-    "selection_only": _arm(0, 1, [(1.0, 0.0), (0.99, 0.02), (0.98, 0.01)]),
-    "both": _arm(0, 0, [(1.0, 1.0), (0.99, 1.2), (0.98, 1.1)]),
+    "neither": arm_with(1, 1, [(0.0, 0.0), (0.01, 0.01), (0.0, 0.02)]),
+    "selection_only": arm_with(0, 1, [(1.0, 0.0), (0.99, 0.02), (0.98, 0.01)]),
+    "both": arm_with(0, 0, [(1.0, 1.0), (0.99, 1.2), (0.98, 1.1)]),
 }
 
 
@@ -77,7 +77,7 @@ def test_seeds_are_matched_by_number() -> None:
 
 
 def test_a_threat_that_could_not_be_judged_is_undecided() -> None:
-    unexposed = _arm(0, 1, [(math.nan, 0.0)] * 3)
+    unexposed = arm_with(0, 1, [(math.nan, 0.0)] * 3)
     found = contrasts({"neither": ARMS["neither"], "selection_only": unexposed}, BOUNDS)
     assert found[0].decision == Decision(
         verdict="undecided", reason="3 of 3 seeds could not be judged"
@@ -88,7 +88,7 @@ def test_a_threat_that_could_not_be_judged_is_undecided() -> None:
 
 def test_only_neighbours_are_compared() -> None:
     threats = [(0.5, 0.5), (0.6, 0.6)]
-    arms = {f"both knowledge={k}": _arm(k, 0, threats) for k in (0, 0.5, 1)}
+    arms = {f"both knowledge={k}": arm_with(k, 0, threats) for k in (0, 0.5, 1)}
     pairs = {c.values for c in contrasts(arms, BOUNDS)}
     assert pairs == {(0.5, 0), (1, 0.5)}
 
@@ -115,7 +115,7 @@ def test_dose_pictures(dials: int, kind: str, tmp_path: Path) -> None:
     threats = [(0.5, 0.5), (0.6, 0.6)]
     alphas = (0, 0.1) if dials == 2 else (0,)
     arms = {
-        f"both knowledge={k}" + (f" randomised={a}" if dials == 2 else ""): _arm(k, a, threats)
+        f"both knowledge={k}" + (f" randomised={a}" if dials == 2 else ""): arm_with(k, a, threats)
         for k in (0, 0.5, 1)
         for a in alphas
     }

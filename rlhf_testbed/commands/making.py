@@ -72,14 +72,22 @@ def publish(
         Path, typer.Argument(help="A finished experiment.", metavar="EXPERIMENT")
     ],
     folder: Annotated[Path, typer.Argument(help="Where to write.", metavar="FOLDER")],
+    control: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same arms with `scores: shuffled`: what they show beyond it is selection."
+        ),
+    ] = None,
 ) -> None:
     """Write an experiment's tables, figures and pictures as a folder for a repository.
 
     Example: rlhf-testbed publish runs/corridor docs/results/corridor
+
+    Example: rlhf-testbed publish runs/corridor docs/corridor --control runs/corridor-drift
     """
     from rlhf_testbed.report.publish import publish as write
 
-    print(f"written: {write(experiment, folder)}")
+    print(f"written: {write(experiment, folder, control)}")
 
 
 def export(

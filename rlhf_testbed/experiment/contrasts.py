@@ -75,6 +75,21 @@ def contrasts(arms: Mapping[str, ArmResults], bounds: Mapping[str, float]) -> li
         if len(differing) == 1 and not _between(arms, one, other, dial := differing[0]):
             after, before = sorted((one, other), key=lambda arm: _dial(arms[arm], dial))
             pairs += [_pair(arms, dial, (before, after), t, bounds[t]) for t in bounds]
+    return _decided(arms, pairs)
+
+
+def contrast_of(
+    arms: Mapping[str, ArmResults],
+    what: str,
+    pairs: Sequence[tuple[str, str]],
+    bounds: Mapping[str, float],
+) -> list[Contrast]:
+    """The contrasts of the named pairs of arms, which differ in `what`, for each threat."""
+    return _decided(arms, [_pair(arms, what, pair, t, bounds[t]) for pair in pairs for t in bounds])
+
+
+def _decided(arms: Mapping[str, ArmResults], pairs: Sequence[_Pair]) -> list[Contrast]:
+    """All decisions, corrected for their number."""
     among = corrected([pair.tested for pair in pairs])
     return [_contrast(arms, pair, by) for pair, by in zip(pairs, among, strict=True)]
 

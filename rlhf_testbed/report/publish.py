@@ -1,6 +1,6 @@
 """An experiment's results as a folder for a repository: tables as text, figures, pictures.
 
-    rlhf-testbed publish runs/corridor docs/results/corridor
+    rlhf-testbed publish runs/corridor docs/results/corridor --control runs/corridor-drift
 
     docs/results/corridor/   README.md, results.json, threat_plane.png, dose_and_response.png
 
@@ -16,12 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rlhf_testbed.experiment.drift import beside
 from rlhf_testbed.report.sentences import commit_told
 from rlhf_testbed.report.table import PRINTED
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text
-from rlhf_testbed.shared.record import read
-from rlhf_testbed.store.experiment_records import About, Results
+from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.store.experiment_records import About, ExperimentFile, Results
 
 WIDTH = 100
 """Columns of the tables."""
@@ -29,14 +30,24 @@ VERSIONS = ("torch", "trl", "transformers")
 """Libraries whose versions stand at the head."""
 
 
-def publish(source: Path, target: Path, definitions: Path = Path("docs/METRICS.md")) -> Path:
-    """Writes the folder and returns its README.md; raises `UsageError` without results."""
-    file = source / Results.file
-    if not file.is_file():
-        raise UsageError(f"{source}: no {file.name} (rlhf-testbed experiment CONFIG makes it)")
-    results = read(file, Results)
+def publish(
+    source: Path,
+    target: Path,
+    control: Path | None = None,
+    definitions: Path = Path("docs/METRICS.md"),
+) -> Path:
+    """Writes the folder and returns its README.md; raises `UsageError` without results.
+
+    `control`: an experiment of the same arms with `scores: shuffled`, to stand beside them.
+    """
+    results = _results(source)
+    if control:
+        asked = read(source / ExperimentFile.file, ExperimentFile)
+        bounds = {"threat_1": asked.equivalent_threat_1, "threat_2": asked.equivalent_threat_2}
+        found = beside(results, _results(control), bounds)
+        results = results.model_copy(update={"drift": found})
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, target / file.name)
+    write(target / Results.file, results)
     pictures = sorted(source.glob("*.png"))
     for picture in pictures:
         shutil.copyfile(picture, target / picture.name)
@@ -46,6 +57,13 @@ def publish(source: Path, target: Path, definitions: Path = Path("docs/METRICS.m
     text = f"{_head(results, link)}\n\n```\n{tables(results)}\n```\n\n{drawn}\n"
     write_text(target / "README.md", text)
     return target / "README.md"
+
+
+def _results(source: Path) -> Results:
+    file = source / Results.file
+    if not file.is_file():
+        raise UsageError(f"{source}: no {file.name} (rlhf-testbed experiment CONFIG makes it)")
+    return read(file, Results)
 
 
 def _each(about: About) -> str:

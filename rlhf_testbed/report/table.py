@@ -27,6 +27,7 @@ from rlhf_testbed.report.contrast_tables import (
     print_contrasts,
     print_passing,
 )
+from rlhf_testbed.report.drift_table import print_drift
 from rlhf_testbed.report.sentences import (
     alike,
     bars_told,
@@ -273,6 +274,7 @@ PRINTED = (
     print_gates,
     print_arms,
     print_contrasts,
+    print_drift,
     print_passing,
     print_components,
     print_orders,

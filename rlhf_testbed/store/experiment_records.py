@@ -174,8 +174,8 @@ class Contrast(Record):
     threat: str
     arms: tuple[str, str]
     """The arm with the higher value of the dial first."""
-    values: tuple[float, float]
-    """The dial in the two arms."""
+    values: tuple[Figure, Figure]
+    """The dial in the two arms; NaN where it is no number."""
     difference: Figure
     """Mean over matched runs of the second arm's threat minus the first's."""
     low: Figure
@@ -198,6 +198,25 @@ class Contrast(Record):
     """Designs that would show either claim, from the variance that was seen."""
     seeds_for_equivalence: int | None = None
     """In older results: the seeds of `needed`, of one base policy, for equivalence."""
+
+
+class Drift(Record):
+    """One threat of an arm beside the same arm with scores dealt out at random."""
+
+    arm: str
+    threat: str
+    selected: Interval
+    dealt: Interval
+    share: Figure
+    """Of the arm's mean, what the control's is; NaN where the arm's is 0."""
+    spread: Figure
+    spread_dealt: Figure
+    """Standard deviations over runs."""
+    late_spread: Figure
+    late_spread_dealt: Figure
+    """Mean standard deviation over the late checkpoints of a run."""
+    contrast: Contrast
+    """From the control to the arm."""
 
 
 class Passing(Record):
@@ -239,6 +258,8 @@ class Results(Record):
     """By base seed; with several base policies only."""
     arms: dict[str, ArmResults]
     contrasts: list[Contrast]
+    drift: list[Drift] = []
+    """Beside a control for drift, where one was named."""
     passing: Passing | None = None
     """Where gates passed for some base policies and not for others."""
     about: About
