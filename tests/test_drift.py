@@ -7,6 +7,7 @@ import math
 import pytest
 
 from rlhf_testbed.experiment.drift import beside
+from rlhf_testbed.measures.statistics import seeds_for_equivalence, seeds_needed
 from rlhf_testbed.report.drift_table import drift_told
 from rlhf_testbed.report.publish import tables
 from rlhf_testbed.shared.errors import UsageError
@@ -68,3 +69,9 @@ def test_a_control_of_something_else_is_refused() -> None:
         with pytest.raises(UsageError, match=r"right: of corridor, one of both") as told:
             beside(selected, other, BOUNDS)
         assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("deviation", [0.0, 1e-17, 1e-9])
+def test_constant_figures_take_two_seeds(deviation: float) -> None:
+    """Figures that differ by rounding alone left no power to be computed."""
+    assert seeds_needed(deviation, 0.3) == seeds_for_equivalence(deviation, 0.3) == 2

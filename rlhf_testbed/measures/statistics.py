@@ -125,6 +125,11 @@ def equivalence(a: FloatsLike, b: FloatsLike, bound: float) -> Equivalence:
     return Equivalence(difference, p, p < LEVEL, low, high)
 
 
+TINY = 1e-3
+"""Deviations, as a share of what is looked for, for which two seeds do whatever the power, and
+noncentral t is no number any more: constant figures differ by rounding alone."""
+
+
 def seeds_needed(effect_sd: float, effect: float, power: float = 0.8, level: float = 0.05) -> int:
     """Matched seeds that a two-sided paired t test needs to find an effect with a given power.
 
@@ -148,7 +153,7 @@ def seeds_needed(effect_sd: float, effect: float, power: float = 0.8, level: flo
         either_side = scipy.stats.nct.sf([critical, -critical], n - 1, shift)
         return float(either_side[0] + 1 - either_side[1])
 
-    return _fewest(reached, power) if effect_sd else 2
+    return 2 if effect_sd < TINY * abs(effect) else _fewest(reached, power)
 
 
 def seeds_for_equivalence(sd: float, bound: float, power: float = 0.8, level: float = 0.05) -> int:
@@ -173,7 +178,7 @@ def seeds_for_equivalence(sd: float, bound: float, power: float = 0.8, level: fl
         critical = float(scipy.stats.t.ppf(1 - level, n - 1))
         return 2 * float(scipy.stats.nct.sf(critical, n - 1, bound / sd * math.sqrt(n))) - 1
 
-    return _fewest(reached, power) if sd else 2
+    return 2 if sd < TINY * bound else _fewest(reached, power)
 
 
 def _fewest(reached: Callable[[int], float], power: float) -> int:
