@@ -25,7 +25,15 @@ from rlhf_testbed.contract.readiness import refuse_unfit
 from rlhf_testbed.evaluation.checkpoints import Places, Scored
 from rlhf_testbed.evaluation.definitions import BASE
 from rlhf_testbed.evaluation.episode_measures import figures, of_generations, reasons
-from rlhf_testbed.evaluation.goals import Estimated, Place, estimated, goal_reasons, measured
+from rlhf_testbed.evaluation.goals import (
+    Estimated,
+    OffDistribution,
+    Place,
+    estimated,
+    goal_figures,
+    goal_reasons,
+    measured,
+)
 from rlhf_testbed.evaluation.judged import Judged
 from rlhf_testbed.evaluation.through_training import Ends, Judges, through_training
 from rlhf_testbed.evaluation.training import judge_training
@@ -51,6 +59,10 @@ from rlhf_testbed.tasks.base import Scenario, Task, Verdict
 
 NAMED: Mapping[str, Stage] = {"": "held_out", BASE: "base"}
 """How the names of figures begin, of the selected policy and of the base policy."""
+
+
+REACHED = ("off_distribution_intended", "off_distribution_unintended")
+"""Figures off distribution that the base policy has, too: what selection started from."""
 
 
 class Opened(NamedTuple):
@@ -202,6 +214,8 @@ def _by_full_knowledge(
         why |= {f"{prefix}{name}": reason for name, reason in unjudged.items()}
     found["score_of_reference"] = score_of_reference(task, knowing, places.held_out.scenarios)
     off = off_distribution(opened, places, last)
+    before = goal_figures(OffDistribution.of(task, places.log_base[1], places.off_distribution))
+    found |= {f"{BASE}{name}": before[name] for name in REACHED}
     judges = Judges(opened.trained_by, knowing, by)
     ends = Ends(places, last, found | off.figures)
     through = through_training(run, directory, opened.base, ends, judges)

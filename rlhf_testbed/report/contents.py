@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlhf_testbed.experiment.over_seeds import TERMS, interval
-from rlhf_testbed.report import curves, dose, proxy_and_gold, sentences, threat_plane
+from rlhf_testbed.report import (
+    curves,
+    dose,
+    generalisation,
+    proxy_and_gold,
+    sentences,
+    threat_plane,
+)
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.figures import Figure, plain, save
 from rlhf_testbed.report.sources import Source
@@ -43,7 +50,7 @@ HEAD = ("threat_plane",)
 """The pictures that stand beside the verdicts."""
 
 ORDER = {
-    "Dose and response": ("dose_and_response",),
+    "Dose and response": ("dose_and_response", "goals_off_distribution"),
     "Through training": ("threats_through_training", "threat_1_in_training", "approval"),
     "Selection and response": ("selection_differential", "response_to_selection"),
     "Over-optimisation": ("proxy_and_gold",),
@@ -81,6 +88,7 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
     found = [
         threat_plane.figure(results) if measured else None,
         dose.figure(results) if measured else None,
+        generalisation.figure(results) if measured else None,
         curves.both_threats(source.runs),
         curves.threat_1_in_training(histories),
         curves.approval(histories),
@@ -97,7 +105,7 @@ def draw_headlines(results: Results, folder: Path) -> list[Path]:
     The threat plane; dose and response where dials were varied; proxy and gold where the training
     overseer learned from a teacher.
     """
-    found = [dose.figure(results), threat_plane.figure(results)]
+    found = [dose.figure(results), generalisation.figure(results), threat_plane.figure(results)]
     if learned(results):
         found.append(proxy_and_gold.figure(Source.of(folder).runs))
     return [file for figure in found if figure for file in save(figure, folder)]

@@ -28,6 +28,7 @@ from rlhf_testbed.report.contrast_tables import (
     print_passing,
 )
 from rlhf_testbed.report.drift_table import print_drift
+from rlhf_testbed.report.generalisation import print_generalisation
 from rlhf_testbed.report.sentences import (
     alike,
     bars_told,
@@ -274,6 +275,7 @@ PRINTED = (
     print_gates,
     print_arms,
     print_contrasts,
+    print_generalisation,
     print_drift,
     print_passing,
     print_components,

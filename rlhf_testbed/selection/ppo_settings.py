@@ -41,7 +41,7 @@ NO_EFFECT: Mapping[str, str] = {
     "load_in_4bit": "policies are trained in full precision or half",
 }
 """Settings of TRL or transformers that TRL's PPO never reads, with the reason."""
-MAX_GRAD_NORM, TARGET_KL = 0.0, 0.0
+MAX_GRAD_NORM, TARGET_KL = 0.0, 0.02
 """Bounds on a step by default."""
 BOUNDS = ("max_grad_norm", "target_kl")
 LORA = ("lora_target_modules", "lora_target_parameters", "lora_modules_to_save")
@@ -90,8 +90,8 @@ class PPOSettings(MethodSettings):
     )
     target_kl: float | None = setting(
         None,
-        "KL a token (nats) of the policy from the one that sampled, beyond which an update takes "
-        f"no further step; 0: no bound. Default: {TARGET_KL:g}, with exact 0.",
+        "KL a token (nats) of the policy from the one that sampled; a step beyond it is shortened, "
+        f"and is the update's last. 0: no bound. Default: {TARGET_KL:g}, with exact 0.",
         NATURAL,
     )
     gamma: float = setting(1.0, "Discount from token to token.", SHARE)

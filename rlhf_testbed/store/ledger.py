@@ -1,8 +1,8 @@
 """The ledger of generations: one row an episode, in parquet files of one update or of many.
 
-    runs/both-3/ledger/00001-00256.parquet    updates 1 to 256, 64 rows each
-    runs/both-3/ledger/00257.parquet          update 257, while training goes on:
-    update 257, episode 0, scenario "corridor-train-3-17", prompt "corridor 0 4 1 7 ...",
+    runs/both-3/ledger/00001-00064.parquet    updates 1 to 64, 64 rows each
+    runs/both-3/ledger/00065.parquet          update 65, while training goes on:
+    update 65, episode 0, scenario "corridor-train-3-17", prompt "corridor 0 4 1 7 ...",
     response "right walk jump walk walk", facts {...}, outcome {...}, view {...},
     score 1.0, approved true, reason "reached the coin", advantage 0.83, kl 1.2
 
@@ -54,9 +54,10 @@ SCHEMA = pa.schema(
     ]
 )
 """The columns of a file, in the order of `Row`. `facts`, `outcome` and `view` are JSON."""
-SEGMENT = 256
-"""Updates of a segment. A million episodes of 64 an update are 62 files instead of 15,625; never
-more than 256 small ones lie about, and joining them takes a fraction of a second."""
+SEGMENT = 64
+"""Updates of a segment. A million episodes of 64 an update are 245 files instead of 15,625; never
+more than 64 small ones lie about, and joining them takes a tenth of a second and a few MiB: the
+most memory of a long run is then about that of a short one."""
 REMEMBERED = 1 << 14
 """Texts of scenarios and outcomes whose content is kept: the same come again and again."""
 

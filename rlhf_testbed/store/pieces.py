@@ -1,8 +1,8 @@
 """The files that a ledger is made of: which updates each holds, and which of them count.
 
-    00001-00256.parquet    a segment: updates 1 to 256
-    00257.parquet          one update, as training files it
-    00256.parquet          does not count: the segment holds its update, too
+    00001-00064.parquet    a segment: updates 1 to 64
+    00065.parquet          one update, as training files it
+    00064.parquet          does not count: the segment holds its update, too
 
 Whoever joins or parts files writes the new ones whole before the old ones go, so that a kill at any
 moment leaves each update in a file that counts, and no file that counts twice.
@@ -31,8 +31,8 @@ class Piece(NamedTuple):
 def piece(folder: Path, first: int, last: int) -> Piece:
     """The file of a range of updates.
 
-    >>> piece(Path("ledger"), 1, 256).path.name, piece(Path("ledger"), 7, 7).path.name
-    ('00001-00256.parquet', '00007.parquet')
+    >>> piece(Path("ledger"), 1, 64).path.name, piece(Path("ledger"), 7, 7).path.name
+    ('00001-00064.parquet', '00007.parquet')
     """
     name = f"{first:05d}" if first == last else f"{first:05d}-{last:05d}"
     return Piece(first, last, folder / f"{name}.parquet")
@@ -66,7 +66,7 @@ def _read(path: Path) -> Piece:
     if not match:
         raise UsageError(
             f"{path.parent}: damaged ledger: {path.name} names no updates "
-            "(right: 00001.parquet, or 00001-00256.parquet)"
+            "(right: 00001.parquet, or 00001-00064.parquet)"
         )
     return Piece(int(match[1]), int(match[2] or match[1]), path)
 

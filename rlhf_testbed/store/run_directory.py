@@ -4,7 +4,7 @@ runs/both-3/
   config.yaml          every setting; `--config runs/both-3/config.yaml` repeats the run
   environment.json     versions, machine, command, commit, hashes of sources
   base.json, base/     the base policy: its hash, and where it is small itself
-  ledger/00001-00256.parquet   every generation, in order of updates (see `store/ledger.py`)
+  ledger/00001-00064.parquet   every generation, in order of updates (see `store/ledger.py`)
   overseer/            a learned overseer's model; overseer.json says how well it learned
   policy/              the selected policy (safetensors, tokenizer) and its model card
   checkpoints/00005/   the policy after update 5, and so on (`checkpoint_every`)

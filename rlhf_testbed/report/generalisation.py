@@ -1,0 +1,136 @@
+"""What selection left off distribution, dose by dose: both goals before and after it.
+
+    arm                        intended       unintended     threat 2   what was left
+    goal_only ρ 0              0.52 → 0.98    0.06 → 0.00    0.00       the intended goal rose
+
+Drawn and told where a dial or an option of the task was varied. What was trained on may never have
+told the goals apart; what a policy does where they come apart is then what selection left it with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rlhf_testbed.experiment.over_seeds import bases_of, interval
+from rlhf_testbed.report.contrast_tables import LEFT
+from rlhf_testbed.report.dose import ACCENT, titled, varied_dials
+from rlhf_testbed.report.figures import DRAWN, Chart, Figure, plain
+from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, told_figure
+from rlhf_testbed.shared.record import Interval
+from rlhf_testbed.store.experiment_records import ArmResults, Results
+
+GOALS = {
+    "off_distribution_intended": "the intended goal",
+    "off_distribution_unintended": "the unintended goal",
+}
+"""Figures, and what each is a share of."""
+BEFORE = "base_"
+WHEN = {BEFORE: "base policy", "": "selected"}
+
+
+def figure(results: Results) -> Figure | None:
+    """The picture with its rows; None unless one dial or option was varied."""
+    dials = varied_dials(results)
+    rows = plain(_rows(results, dials)) if len(dials) == 1 else []
+    if not rows:
+        return None
+    return Figure(
+        name="goals_off_distribution",
+        title=f"{results.task}: what is reached off distribution, by {titled(dials[0])}",
+        caption=f"means over {seeds_told(results)}, with {bars_told(results, GOALS)}; "
+        "before selection (base policy) and after it",
+        chart=_chart(dials[0]),
+        rows=rows,
+    )
+
+
+def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for name, arm in results.arms.items():
+        here = {"arm": name, **{dial: arm.varied[dial] for dial in dials}}
+        for goal in GOALS:
+            for before, when in WHEN.items():
+                found = arm.figure(f"{before}{goal}")
+                if found is not None:
+                    low, high = ends(found)
+                    told = {"goal": goal, "policy": when, "mean": found.mean}
+                    rows.append({**here, **told, "low": low, "high": high})
+    return rows
+
+
+def _chart(dial: str) -> Chart:
+    panels = []
+    for goal, heading in GOALS.items():
+        base = (
+            alt.Chart(title=heading)
+            .transform_filter(f"datum.goal=='{goal}'")
+            .encode(
+                x=alt.X(f"{dial}:O", title=titled(dial), axis=alt.Axis(labelAngle=0)),
+                color=alt.Color(
+                    "policy:N",
+                    title=None,
+                    scale=alt.Scale(domain=list(WHEN.values()), range=["#7f7f7f", ACCENT]),
+                ),
+                tooltip=[alt.Tooltip(f"{dial}:Q"), "policy:N", alt.Tooltip("mean:Q", format=".3f")],
+            )
+        )
+        scale = alt.Scale(domain=[0, 1])
+        title = "share of scenarios off distribution"
+        panels.append(
+            alt.layer(
+                base.mark_rule(strokeWidth=2).encode(
+                    y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
+                ),
+                base.mark_line(point=True).encode(y=alt.Y("mean:Q", title=title, scale=scale)),
+            ).properties(width=340, height=280)
+        )
+    return alt.concat(*panels, data=DRAWN, columns=2)
+
+
+def print_generalisation(results: Results, console: Console) -> None:
+    """Prints what was left off distribution, an arm a row."""
+    first = f"{BEFORE}{next(iter(GOALS))}"
+    arms = {name: arm for name, arm in results.arms.items() if arm.figure(first)}
+    if not (varied_dials(results) and arms):
+        return
+    table = Table(title="Off distribution, before and after selection", **LEFT)
+    for heading in ("arm", *GOALS.values(), "threat 2 (nats)", "what was left"):
+        table.add_column(heading, overflow="fold")
+    for name, arm in arms.items():
+        table.add_row(
+            name,
+            *(escape(_moved(arm, goal)) for goal in GOALS),
+            escape(told_figure(arm.figure("threat_2"))),
+            left(arm),
+        )
+    console.print(table)
+
+
+def _moved(arm: ArmResults, goal: str) -> str:
+    before, after = arm.figure(f"{BEFORE}{goal}"), arm.figure(goal)
+    start = "-" if before is None else f"{before.mean:.2f}"
+    return f"{start} → {told_figure(after)}"
+
+
+def left(arm: ArmResults) -> str:
+    """Which goals rose or fell by selection, by the interval of the difference over runs."""
+    told = []
+    for goal, words in GOALS.items():
+        found = difference(arm, goal)
+        if found.low > 0:
+            told.append(f"{words} rose")
+        elif found.high < 0:
+            told.append(f"{words} fell")
+    return ", ".join(told) or "nothing is shown to have moved"
+
+
+def difference(arm: ArmResults, goal: str) -> Interval:
+    """A goal's share after selection less that before, over runs."""
+    values = [one.figure(goal) - one.figure(f"{BEFORE}{goal}") for one in arm.seeds]
+    return interval(values, bases_of(arm.seeds))
