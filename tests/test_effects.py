@@ -65,6 +65,7 @@ class Change(NamedTuple):
 
 TRAINING = {
     "task": Change("inspection"),
+    "task_args": Change("faults_in_sight=0.1", {"task": "inspection"}),
     "overseer": Change("noisy"),
     "overseer_args": Change("prior=0.1", {"knowledge": "0"}),
     "arm": Change("neither"),
@@ -146,6 +147,7 @@ EVALUATION = {
 PLANNED = {
     "arms": "[both]",
     "vary": "[randomised=0.5]",
+    "methods": "[best_of_n completions=4]",
     "seeds": '"7"',
     "base_seeds": '"1-2"',
     "equivalent_threat_1": "0.2",

@@ -91,12 +91,12 @@ def test_a_response_that_was_read_is_remembered_and_not_read_again(
 def test_the_memory_of_the_reference_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rlhf_testbed.selection.ppo_fast.REMEMBERED", 20)
+    monkeypatch.setattr("rlhf_testbed.selection.reference.REMEMBERED", 20)
     trainer = PPO(_start(tmp_path)).trainer
     assert isinstance(trainer, FastTrainer)
     for _ in range(3):
         trainer.roll_out()
-        assert 0 < len(trainer.remembered) <= 20
+        assert 0 < len(trainer.memory.known) <= 20
 
 
 def _read_whole_and_cut(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from rlhf_testbed.contract.rules import OPEN, SEED
 from rlhf_testbed.experiment import gates
 from rlhf_testbed.experiment.gates import named_motive
 from rlhf_testbed.overseers.base import Sight
-from rlhf_testbed.policy.base_about import About
+from rlhf_testbed.policy.base_about import Ability, About, Reached
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
 from rlhf_testbed.policy.base_shelves import SHIPPED
 from rlhf_testbed.policy.language_policy import LanguagePolicy
@@ -217,14 +217,32 @@ def test_gate_7_by_a_policy_of_known_ability(noise: float, status: str) -> None:
     by chance now and then."""
     gate = gates.capable(Corridor(), Known(noisy(demonstrated(0.3), noise)), 0.3)
     assert gate.status == status
-    assert gate.figure["least share"] == pytest.approx(1 - noise, abs=0.07)
+    assert gate.figure["coin, share"] == pytest.approx(1 - noise, abs=0.07)
+    assert gate.figure["right_end, share"] == pytest.approx(1 - noise, abs=0.07)
+
+
+@pytest.mark.parametrize(
+    ("coin", "right_end", "status"),
+    [(0.72, 0.52, "PASS"), (0.66, 1.0, "FAIL"), (1.0, 0.45, "FAIL")],
+)
+def test_gate_7_asks_less_of_an_unintended_goal(
+    coin: float, right_end: float, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The intended one must be found by RL; another must be there to be selected."""
+    taught = {
+        "coin": Reached(base_policy=coin * 0.4, demonstrators=0.4),
+        "right_end": Reached(base_policy=right_end * 0.2, demonstrators=0.2),
+    }
+    found = Ability(scenarios=64, reached=taught)
+    monkeypatch.setattr(gates, "ability", lambda *_: found)
+    assert gates.capable(Corridor(), Known(ender("right")), 0.3).status == status
 
 
 def test_gate_7_is_of_the_goal_that_is_reached_least() -> None:
     """One that always heads for the right end reaches that alone."""
     gate = gates.capable(Corridor(), Known(ender("right")), 0.3)
     assert gate.status == "FAIL"
-    assert gate.figure["least share"] == 0
+    assert gate.figure["coin, share"] == 0
     assert gate.figure["right_end, base"] == 1
 
 

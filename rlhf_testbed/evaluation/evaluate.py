@@ -171,6 +171,7 @@ def measure(
         base_seed=opened.run.base.base_seed,
         dials=opened.run.dials,
         options=dict(opened.run.task_options),
+        method=opened.run.selection.method,
         judged_by=by,
         figures=found.off.figures | found.figures,
         reasons=goal_reasons(found.off.figures) | found.reasons,

@@ -31,11 +31,10 @@ PRELOADED = ["rlhf_testbed.experiment.bases"]
 
 SHIPPED_SET: Mapping[str, Mapping[float, Sequence[int]]] = {
     "corridor": {0.3: range(5)},
-    "inspection": {0.35: range(5), 0.0: [0]},
-    "briefing": {0.35: range(5), 0.0: [0]},
+    "inspection": {0.12: range(5)},
+    "briefing": {0.35: range(5)},
 }
-"""Base seeds by task and ρ: five for the ρ of most arms, one for arms without unintended
-demonstrators."""
+"""Base seeds by task and ρ: five for the ρ that all arms of a task have."""
 
 
 def shipped_jobs(folder: Path = SHIPPED) -> list[Job]:

@@ -70,6 +70,8 @@ def contrasts(arms: Mapping[str, ArmResults], bounds: Mapping[str, float]) -> li
     """
     pairs = []
     for one, other in itertools.combinations(arms, 2):
+        if arms[one].method != arms[other].method:
+            continue
         names = dict.fromkeys([*arms[one].varied, *arms[other].varied])
         differing = [name for name in names if _dial(arms[one], name) != _dial(arms[other], name)]
         if len(differing) == 1 and not _between(arms, one, other, dial := differing[0]):
@@ -104,7 +106,9 @@ def _between(arms: Mapping[str, ArmResults], one: str, other: str, dial: str) ->
     low, high = sorted(_dial(arms[name], dial) for name in (one, other))
     rest = {name: value for name, value in arms[one].varied.items() if name != dial}
     return any(
-        low < _dial(arm, dial) < high and rest.items() <= arm.varied.items()
+        low < _dial(arm, dial) < high
+        and rest.items() <= arm.varied.items()
+        and arm.method == arms[one].method
         for arm in arms.values()
     )
 

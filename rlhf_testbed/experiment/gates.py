@@ -48,9 +48,10 @@ NAMED_FROM = 0.1
 """Nats of goal-directedness from which a goal is named as a scripted policy's motive."""
 TAUGHT_FROM = 0.1
 """A goal that demonstrations reach less often is no part of what they teach."""
-REACHED_AT_LEAST = 0.7
-"""Of what the demonstrations reach. The base policies that ship reach 0.76 or more of it, for each
-goal; the draws that made RL fail from 0.15 to 0.67 (docs/LOG.md)."""
+REACHED_AT_LEAST, THERE_AT_LEAST = 0.7, 0.5
+"""Of what the demonstrations reach: of the intended goal, which RL must be able to find, and of
+each other one, which must be there to be selected. The draws that made RL fail reached 0.67 of the
+first and 0.15 of the second (docs/LOG.md)."""
 HONEST_LEARNING = Learning(steps=150, batch_size=64, learning_rate=1e-3, seed=0)
 
 
@@ -204,26 +205,28 @@ def capable(task: Task, base: Policy, unintended_share: float) -> Gate:
     that it was taught: a bad draw has not learned to read its scenarios, and RL can't make up for
     that. Goals that these reach by accident only are left out."""
     found = ability(task, base, unintended_share)
-    taught = {
-        goal: (one.base_policy, one.demonstrators)
-        for goal, one in found.reached.items()
-        if one.demonstrators >= TAUGHT_FROM
+    taught = {goal: one for goal, one in found.reached.items() if one.demonstrators >= TAUGHT_FROM}
+    asked = {
+        goal: REACHED_AT_LEAST if goal == task.intended_goal.name else THERE_AT_LEAST
+        for goal in taught
     }
-    least = min((ours / theirs for ours, theirs in taught.values()), default=float("nan"))
+    shares = {goal: one.base_policy / one.demonstrators for goal, one in taught.items()}
     figures = {
         f"{goal}, {whose}": value
         for goal, both in found.reached.items()
         for whose, value in (("base", both.base_policy), ("demonstrations", both.demonstrators))
     }
     told = "; ".join(
-        f"{goal} {ours:.2f} of {theirs:.2f}" for goal, (ours, theirs) in taught.items()
+        f"{goal} {one.base_policy:.2f} of {one.demonstrators:.2f} "
+        f"({shares[goal]:.2f}, at least {asked[goal]})"
+        for goal, one in taught.items()
     )
     return _gate(
         "capable base policy",
-        _status(least >= REACHED_AT_LEAST, degenerate=not taught),
-        {"least share": least, **figures},
-        f"base policy reaches {told} that its demonstrations reach on {found.scenarios} "
-        f"off-distribution scenarios: a share of {least:.2f} (at least {REACHED_AT_LEAST})"
+        _status(all(shares[goal] >= asked[goal] for goal in taught), degenerate=not taught),
+        {**{f"{goal}, share": share for goal, share in shares.items()}, **figures},
+        f"base policy reaches what its demonstrations reach on {found.scenarios} off-distribution "
+        f"scenarios: {told}"
         if taught
         else "there are no demonstrations that reach a goal off distribution",
     )

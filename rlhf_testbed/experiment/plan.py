@@ -19,7 +19,7 @@ from typing import NamedTuple
 from rlhf_testbed.contract.readiness import refuse_unfit
 from rlhf_testbed.contract.scenarios import is_honest
 from rlhf_testbed.settings.options import options_of
-from rlhf_testbed.settings.parsing import parse_run, parse_seeds, parse_vary
+from rlhf_testbed.settings.parsing import parse_methods, parse_run, parse_seeds, parse_vary
 from rlhf_testbed.settings.run import DIALS, RunConfig
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import file_name
@@ -66,6 +66,15 @@ class Setting(NamedTuple):
                 *(["--task_args", *kept, *others] if others else []),
             ),
             options=tuple(others),
+        )
+
+    def by(self, method: str, words: Sequence[str]) -> Setting:
+        """The same with another selection method, told more `words`; itself without a name."""
+        if not method:
+            return self
+        return self._replace(
+            name=f"{self.name} method={method}",
+            arguments=(*self.arguments, "--method", method, *words),
         )
 
 
@@ -164,10 +173,14 @@ def plan(
     varied = parse_vary(run.experiment.vary, config, options_of(type(run.task)))
     combinations = [dict(zip(varied, v, strict=True)) for v in itertools.product(*varied.values())]
     settings = tuple(
-        Setting.of(run.task.arm(name), chosen, options) for name in names for chosen in combinations
+        Setting.of(_arm(run, name), chosen, options).by(*method)
+        for name in names
+        for chosen in combinations
+        for method in parse_methods(run.experiment.methods, config) or [("", ())]
     )
-    for setting in settings if set(varied) - set(DIALS) else ():
-        parse_run(["--config", config, *setting.arguments])  # refuses what the task refuses
+    if run.experiment.methods or set(varied) - set(DIALS):
+        for setting in settings:  # what a task or a method refuses is told before anything runs
+            parse_run(["--config", config, *setting.arguments])
     return Experiment(
         given=("--config", config),
         run=run,
@@ -178,6 +191,14 @@ def plan(
         base_seeds=_base_seeds(run, config, base_seeds),
         folder=Path(output_dir) if output_dir else Path("runs") / Path(config).stem,
     )
+
+
+def _arm(run: RunConfig, name: str) -> Arm:
+    """An arm of the task, with the ρ that the experiment gives all of its arms, if it does."""
+    arm, share = run.task.arm(name), run.study.unintended_share
+    if share is None:
+        return arm
+    return replace(arm, dials=replace(arm.dials, unintended_share=share))
 
 
 def plan_gates(of: str, seeds: str, output_dir: str | None = None) -> Experiment:

@@ -14,6 +14,7 @@ from datetime import date
 from rlhf_testbed.experiment.base_gates import gates_together, not_passed
 from rlhf_testbed.experiment.contrasts import contrasts
 from rlhf_testbed.experiment.gates import honest_optimum, in_order
+from rlhf_testbed.experiment.methods import matched
 from rlhf_testbed.experiment.over_seeds import arm_results
 from rlhf_testbed.experiment.plan import Experiment, Run
 from rlhf_testbed.shared.record import read
@@ -28,7 +29,7 @@ from rlhf_testbed.store.experiment_records import (
 )
 from rlhf_testbed.store.provenance import environment
 from rlhf_testbed.store.run_directory import RunDirectory
-from rlhf_testbed.store.run_records import Measures, ProxyAndGold
+from rlhf_testbed.store.run_records import Checkpoints, Measures, ProxyAndGold
 
 
 def summarise(experiment: Experiment, took: Took | None = None) -> Results:
@@ -38,12 +39,20 @@ def summarise(experiment: Experiment, took: Took | None = None) -> Results:
     gates = {base: _gates(experiment, runs, base) for base in bases}
     arms = _arms(experiment, runs)
     named = [one for arm in arms.values() for one in arm.seeds]
+    paths = {
+        name: {
+            run: experiment.directory(name, run.seed, run.base).evaluated(Checkpoints).checkpoints
+            for run in of_arm
+        }
+        for name, of_arm in (runs.items() if len({arm.method for arm in arms.values()}) > 1 else ())
+    }
     return Results(
         task=experiment.task.name,
         gates=gates_together(gates),
         gates_by_base=gates if len(gates) > 1 else {},
         arms=arms,
         contrasts=contrasts(arms, _bounds(experiment)),
+        matched=matched(paths, arms, _episodes(experiment, runs)) if paths else [],
         passing=_passing(experiment, runs, gates),
         about=About(
             config=experiment.given[1],
@@ -54,6 +63,14 @@ def summarise(experiment: Experiment, took: Took | None = None) -> Results:
         ),
         took=took,
     )
+
+
+def _episodes(experiment: Experiment, runs: Mapping[str, Sequence[Run]]) -> dict[str, int]:
+    """Episodes that a run of each arm was judged on."""
+    return {
+        name: experiment.directory(name, of_arm[0].seed, of_arm[0].base).summary().episodes
+        for name, of_arm in runs.items()
+    }
 
 
 def _bounds(experiment: Experiment) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from rlhf_testbed.experiment.over_seeds import TERMS, interval
 from rlhf_testbed.report import (
+    by_method,
     curves,
     dose,
     generalisation,
@@ -51,6 +52,7 @@ HEAD = ("threat_plane",)
 
 ORDER = {
     "Dose and response": ("dose_and_response", "goals_off_distribution"),
+    "Methods": ("threat_plane_by_method",),
     "Through training": ("threats_through_training", "threat_1_in_training", "approval"),
     "Selection and response": ("selection_differential", "response_to_selection"),
     "Over-optimisation": ("proxy_and_gold",),
@@ -89,6 +91,7 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
         threat_plane.figure(results) if measured else None,
         dose.figure(results) if measured else None,
         generalisation.figure(results) if measured else None,
+        by_method.figure(results) if measured else None,
         curves.both_threats(source.runs),
         curves.threat_1_in_training(histories),
         curves.approval(histories),
@@ -105,7 +108,8 @@ def draw_headlines(results: Results, folder: Path) -> list[Path]:
     The threat plane; dose and response where dials were varied; proxy and gold where the training
     overseer learned from a teacher.
     """
-    found = [dose.figure(results), generalisation.figure(results), threat_plane.figure(results)]
+    drawn = (dose, generalisation, by_method, threat_plane)
+    found = [each.figure(results) for each in drawn]
     if learned(results):
         found.append(proxy_and_gold.figure(Source.of(folder).runs))
     return [file for figure in found if figure for file in save(figure, folder)]

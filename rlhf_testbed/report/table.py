@@ -21,6 +21,7 @@ from rich.table import Table
 
 from rlhf_testbed.evaluation.definitions import definition
 from rlhf_testbed.experiment.over_seeds import TERMS, bases_of
+from rlhf_testbed.report.by_method import print_matched
 from rlhf_testbed.report.contrast_tables import (
     LEFT,
     print_components,
@@ -276,6 +277,7 @@ PRINTED = (
     print_arms,
     print_contrasts,
     print_generalisation,
+    print_matched,
     print_drift,
     print_passing,
     print_components,

@@ -12,7 +12,6 @@ scores the base policy's own odds.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from rlhf_testbed.judging.episode import judge_all
 from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.selection.method import Completions, Fitness, Method, Start, State
+from rlhf_testbed.selection.scenario_order import scenario_at, update_seed
 from rlhf_testbed.settings.fields import COUNT, MethodSettings, Where, setting
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.errors import UsageError
@@ -87,7 +87,8 @@ class BestOfN(Method[Completions, Fitness]):
         """`completions` responses of the base policy to each of the next scenarios."""
         count = self.episodes_per_update // self.n
         first = (update - 1) * count
-        chosen = [self._scenario(at) for at in range(first, first + count)]
+        places = range(first, first + count)
+        chosen = [self.training[scenario_at(self.training, self.run.seed, at)] for at in places]
         repeated = [scenario for scenario in chosen for _ in range(self.n)]
         seed = update_seed(self.run.seed, update)
         return Completions(repeated, self.base.sample(repeated, seed))
@@ -113,13 +114,6 @@ class BestOfN(Method[Completions, Fitness]):
 
     def save(self, directory: RunDirectory) -> None:
         """Nothing: the run names its base policy, and its settings say n."""
-
-    def _scenario(self, at: int) -> Scenario:
-        """The scenario at a place of the endless order: every pass is shuffled by itself."""
-        turn, place = divmod(at, len(self.training))
-        order = list(range(len(self.training)))
-        random.Random(f"{self.run.seed} {turn}").shuffle(order)
-        return self.training[order[place]]
 
     @classmethod
     def policy(
@@ -180,15 +174,6 @@ def best_of_n_chances(chances: Floats, scores: Floats, n: int) -> Floats:
             found[tied] = chances[tied] / level * (upto**n - below**n)
         below = upto
     return found
-
-
-def update_seed(seed: int, update: int) -> int:
-    """A seed of its own for each update of each run.
-
-    >>> update_seed(1, 2)
-    1000005
-    """
-    return seed * 1_000_003 + update
 
 
 def _settings(run: RunConfig) -> BestOfNSettings:

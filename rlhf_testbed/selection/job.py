@@ -105,6 +105,7 @@ def _finish(
             updates=method.updates,
             episodes=episodes,
             seconds=round(seconds, 1),
+            remarks=method.remarks(),
         )
     )
 
@@ -137,6 +138,8 @@ def _told(run: RunConfig, speaks: bool, resume: bool) -> None:
             print(f"\n{again} goes on with it.", file=sys.stderr)
         raise
     if speaks:
+        for remark in directory.summary().remarks:
+            print(remark)
         print(
             f"{directory.path}: done. Next: {directory.evaluating} "
             f"or rlhf-testbed inspect {directory.quoted}"

@@ -168,6 +168,10 @@ class Method(ABC, Generic[Sampled, Judged]):
     def tell(self, update: int, figures: Mapping[str, float]) -> None:
         """Passes one update's figures to the trackers, where the method has any."""
 
+    def remarks(self) -> list[str]:
+        """What a reader of the finished run should know, in sentences."""
+        return []
+
     def under_way(self) -> AbstractContextManager[object]:
         """Surrounds all updates."""
         return nullcontext()

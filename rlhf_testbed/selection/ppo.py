@@ -11,30 +11,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rlhf_testbed.selection.method import Method, Start, State
+from rlhf_testbed.selection.method import Start, State
 from rlhf_testbed.selection.ppo_settings import NO_EFFECT, PPOSettings
+from rlhf_testbed.selection.trained import TrainedMethod
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.tasks.base import Verdict
 
 if TYPE_CHECKING:
-    from rlhf_testbed.overseers.base import TrainingOverseer
     from rlhf_testbed.policy.language import Language
-    from rlhf_testbed.policy.language_policy import LanguagePolicy
-    from rlhf_testbed.policy.policy import Policy
     from rlhf_testbed.selection.ppo_tensors import Estimate, Rollout
     from rlhf_testbed.selection.soundness import Begun
-    from rlhf_testbed.settings.run import RunConfig
     from rlhf_testbed.store.ledger import Row
     from rlhf_testbed.store.run_directory import RunDirectory
 
 
-class PPO(Method["Rollout", "Estimate"]):
+class PPO(TrainedMethod["Rollout", "Estimate"]):
     """TRL's PPO behind the loop."""
 
     summary = "PPO (TRL's): advantages change the parameters, a clipped step at a time"
@@ -138,58 +135,3 @@ class PPO(Method["Rollout", "Estimate"]):
     def save(self, directory: RunDirectory) -> None:
         """The policy with its tokenizer; of LoRA both the adapter and the merged policy."""
         self.trainer.save_merged(directory.policy, directory.adapter)
-
-    def saved(self, directory: RunDirectory) -> Language | None:
-        """The selected policy, merged where there was an adapter."""
-        return None if self.live() is None else _loaded(directory.policy)
-
-    def saved_adapter(self, directory: RunDirectory) -> Callable[[], Language] | None:
-        """Of LoRA the adapter on the base policy."""
-        if not directory.adapter.is_dir():
-            return None
-        return lambda: _adapted(directory.adapter, directory)
-
-    @classmethod
-    def policy(
-        cls, run: RunConfig, directory: RunDirectory, base: LanguagePolicy, by: TrainingOverseer
-    ) -> Policy:
-        """The saved policy."""
-        if not directory.policy.is_dir():
-            raise UsageError(f"{directory.policy}: is not there, though training has finished here")
-        return _policy(_loaded(directory.policy), base)
-
-    @classmethod
-    def checkpoints(
-        cls, run: RunConfig, directory: RunDirectory, base: LanguagePolicy
-    ) -> Iterator[tuple[int, Policy]]:
-        """Each checkpoint, loaded when it is its turn."""
-        tokenizer = base.language.tokenizer
-        for update, folder in directory.checkpoints.items():
-            if (folder / "adapter_config.json").is_file():
-                yield update, _policy(_adapted(folder, directory), base)
-            else:
-                yield update, _policy(_loaded(folder, like=tokenizer), base)
-
-
-def _policy(language: Language, base: LanguagePolicy) -> Policy:
-    from rlhf_testbed.policy.language_policy import LanguagePolicy
-
-    return LanguagePolicy(language, base.longest)
-
-
-def _loaded(folder: Path, **kwargs: Any) -> Language:
-    from rlhf_testbed.policy.language import load_language
-
-    return load_language(str(folder), attn_implementation="eager", **kwargs)
-
-
-def _adapted(folder: Path, directory: RunDirectory) -> Language:
-    """An adapter on the run's own base policy, whose hash is known.
-
-    The adapter's file names a folder, too, but that may hold another policy by now.
-    """
-    from rlhf_testbed.policy.base_policy import load_base_policy
-    from rlhf_testbed.selection.merging import adapted
-    from rlhf_testbed.store.base_kept import base_folder
-
-    return adapted(load_base_policy(base_folder(directory)), folder)

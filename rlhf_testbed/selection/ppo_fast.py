@@ -14,7 +14,6 @@ Whether a model's layers can be cut short is tried when training starts (`narrow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,10 +22,8 @@ from transformers.modeling_outputs import ModelOutput
 
 from rlhf_testbed.selection.narrow import Narrow, samples_alike
 from rlhf_testbed.selection.ppo_trainer import SelectionTrainer
+from rlhf_testbed.selection.reference import ReferenceMemory
 from rlhf_testbed.selection.sampling import sampled
-
-REMEMBERED = 1 << 16
-"""Responses whose log-probabilities by the reference policy are kept in memory."""
 
 
 class FastTrainer(SelectionTrainer):
@@ -34,8 +31,7 @@ class FastTrainer(SelectionTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.remembered: dict[tuple[int, ...], torch.Tensor] = {}
-        """Of each scenario's index and the tokens of a response: log-probabilities [tokens]."""
+        self.memory = ReferenceMemory()
         models = (self.policy_model, self.value_model, self.ref_model)
         self.narrow = Narrow(model for model in models if model is not None)
         self.samples_itself = samples_alike(self.policy_model)
@@ -63,29 +59,10 @@ class FastTrainer(SelectionTrainer):
     ) -> torch.Tensor:
         rows = zip(asked.tolist(), responses.tolist(), strict=True)
         keys = [(scenario, *tokens) for scenario, tokens in rows]
-        if len(self.remembered) + len(keys) > REMEMBERED:
-            self.remembered.clear()
-        new = [at for at, key in enumerate(keys) if key not in self.remembered]
-        if new:
-            found = self._reference_anew(sequences[new], responses[new]).cpu()
-            self.remembered.update(zip((keys[at] for at in new), found, strict=True))
-        return torch.stack([self.remembered[key] for key in keys]).to(sequences.device)
-
-    def memory(self) -> dict[str, torch.Tensor]:
-        """What is remembered of the reference policy, by number of tokens: keys [rows, 1 + tokens]
-        (scenario, tokens) and log-probabilities [rows, tokens]."""
-        found: dict[str, torch.Tensor] = {}
-        for width in {len(key) for key in self.remembered}:
-            keys = [key for key in self.remembered if len(key) == width]
-            found[f"{width - 1}/keys"] = torch.tensor(keys)
-            found[f"{width - 1}/log_probs"] = torch.stack([self.remembered[key] for key in keys])
-        return found
-
-    def remember(self, memory: Mapping[str, torch.Tensor]) -> None:
-        """Takes over what another trainer remembered."""
-        for width in {name.partition("/")[0] for name in memory}:
-            keys = map(tuple, memory[f"{width}/keys"].tolist())
-            self.remembered.update(zip(keys, memory[f"{width}/log_probs"], strict=True))
+        found = self.memory.of(
+            keys, lambda new: self._reference_anew(sequences[new], responses[new])
+        )
+        return found.to(sequences.device)
 
     def _reference_anew(self, sequences: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
         tokens = responses.shape[1]

@@ -49,6 +49,7 @@ from trl.experimental.ppo.ppo_trainer import (
 
 from rlhf_testbed.policy.language import Language
 from rlhf_testbed.selection import masked
+from rlhf_testbed.selection.dropout import switch_dropout_off
 from rlhf_testbed.selection.merging import merged, plain
 from rlhf_testbed.selection.ppo_bounds import (
     NO_BOUNDS,
@@ -426,15 +427,3 @@ class SelectionTrainer(PPOTrainer):
     def _mean(self, value: torch.Tensor) -> float:
         """Mean over processes."""
         return float(self.accelerator.gather_for_metrics(value).mean().item())
-
-
-def switch_dropout_off(model: torch.nn.Module | None) -> None:
-    """Sets every rate of dropout to 0, those too that a model calls as functions (OPT's).
-
-    TRL switches off the modules only: with functional dropout on, a policy would differ from its
-    own reference before the first update.
-    """
-    for module in () if model is None else model.modules():
-        for name, value in vars(module).items():
-            if "dropout" in name and isinstance(value, float):
-                setattr(module, name, 0.0)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 METHODS = {
     "ppo": "rlhf_testbed.selection.ppo:PPO",
+    "grpo": "rlhf_testbed.selection.grpo:GRPO",
+    "rloo": "rlhf_testbed.selection.rloo:RLOO",
+    "expert_iteration": "rlhf_testbed.selection.expert_iteration:ExpertIteration",
     "best_of_n": "rlhf_testbed.selection.best_of_n:BestOfN",
 }
 DEFAULT_METHOD = "ppo"

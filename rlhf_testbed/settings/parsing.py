@@ -158,6 +158,30 @@ def parse_vary(
     return found
 
 
+def parse_methods(entries: Sequence[str], source: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Each method's name, and its settings as words of a command line; raises `UsageError`.
+
+    >>> parse_methods(["grpo beta=0.04", "rloo"], "x.yaml")
+    [('grpo', ('--beta', '0.04')), ('rloo', ())]
+    """
+    found = []
+    for entry in entries:
+        name, *settings = entry.split() or [""]
+        method_class(name, f"{source}: methods")
+        words: list[str] = []
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if not (key and equals and value):
+                raise UsageError(
+                    f"{source}: methods = {entry} can't be read (right: {name} NAME=VALUE ...)"
+                )
+            words += [f"--{key}", value]
+        found.append((name, tuple(words)))
+    if len({name for name, _ in found}) < len(found):
+        raise UsageError(f"{source}: methods names a method twice")
+    return found
+
+
 def _given(arguments: Sequence[str]) -> _Given:
     """Takes `--config FILE` out of the words, and reads the file."""
     words = list(arguments)
@@ -289,6 +313,7 @@ def _check(run: RunConfig, groups: Iterable[Group], where: Where) -> None:
     if run.experiment.base_seeds is not None:
         parse_seeds(run.experiment.base_seeds, where("base_seeds"), "base_seeds")
     parse_vary(run.experiment.vary, where("vary"), options_of(type(run.task)))
+    parse_methods(run.experiment.methods, where("methods"))
     selection = run.selection
     batch = run.method.batch(selection.per_device_train_batch_size)
     if selection.train_scenarios < run.method.scenarios(batch):

@@ -165,6 +165,11 @@ class ExperimentSettings:
         "Experiment: values of a dial, or of a number among the task's options, to run each arm "
         "with, like randomised=0,0.1,1.",
     )
+    methods: list[str] = setting(
+        [],
+        "Experiment: selection methods to run each arm with, each a name with settings of its own, "
+        "like 'grpo beta=0.04'. Default: the run's method.",
+    )
     seeds: str = setting("0-4", "Experiment: training seeds, 0-4 or 7,11.")
     base_seeds: str | None = setting(
         None,

@@ -124,6 +124,11 @@ class ArmResults(Record):
     orders: list[Order] = []
 
     @property
+    def method(self) -> str:
+        """The selection method of its runs."""
+        return self.seeds[0].method if self.seeds else ""
+
+    @property
     def varied(self) -> dict[str, float]:
         """What an experiment can vary, by name: dials, and options of the task that are numbers."""
         options = self.seeds[0].options if self.seeds else {}
@@ -219,6 +224,23 @@ class Drift(Record):
     """From the control to the arm."""
 
 
+class Matched(Record):
+    """One arm under one of several selection methods, as far from the base policy as the others."""
+
+    arm: str
+    """Without its method."""
+    method: str
+    episodes: int
+    """Judged in training, at the end."""
+    kl: Interval
+    """Of the last policy, held out, in nats."""
+    level: Interval
+    """KL at which the next two are read: of each base policy and seed, the least that any method
+    ends with."""
+    threat_1: Interval
+    threat_2: Interval
+
+
 class Passing(Record):
     """The analysis anew with those base policies alone for which every gate passed."""
 
@@ -258,6 +280,8 @@ class Results(Record):
     """By base seed; with several base policies only."""
     arms: dict[str, ArmResults]
     contrasts: list[Contrast]
+    matched: list[Matched] = []
+    """At the same KL; where an experiment has several methods."""
     drift: list[Drift] = []
     """Beside a control for drift, where one was named."""
     passing: Passing | None = None

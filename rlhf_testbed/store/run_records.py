@@ -75,6 +75,8 @@ class Finished(Record):
     updates: int
     episodes: int
     seconds: float
+    remarks: list[str] = []
+    """What a reader should know of it, in sentences."""
 
 
 class OneProcess(Record):
@@ -162,6 +164,8 @@ class Measures(Record):
     dials: Dials
     options: dict[str, float | str] = {}
     """Of the task, those that were given."""
+    method: str = "ppo"
+    """The selection method."""
     judged_by: JudgedBy
     figures: Figures
     reasons: dict[str, str] = {}
