@@ -8,6 +8,7 @@ what a model reads is a scenario's prompt and its own words, and nothing else.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,10 +18,13 @@ from rlhf_testbed.overseers import OVERSEERS
 from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.policy.base_policy import ensure_base_policy
+from rlhf_testbed.selection.best_of_n import BestOfN
 from rlhf_testbed.selection.job import starting_from
+from rlhf_testbed.selection.learning import LearningMethod
 from rlhf_testbed.selection.loop import select_all
-from rlhf_testbed.selection.method import Start
+from rlhf_testbed.selection.method import Method, Start
 from rlhf_testbed.selection.ppo import PPO
+from rlhf_testbed.settings.methods import METHODS, method_class
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.store import ledger
 from rlhf_testbed.store.run_directory import RunDirectory
@@ -39,15 +43,25 @@ class Contrary(TrainingOverseer):
 
 
 def _start(arguments: list[str], folder: Path) -> Start:
-    run = parse_run([*SMALL, "--output_dir", str(folder), *arguments])
+    run = parse_run(["--output_dir", str(folder), *arguments])
     return starting_from(run, ensure_base_policy(run))
 
 
+def _models(method: Method[Any, Any]) -> list[torch.nn.Module]:
+    """Every model that a method asks: policy, reference, value model."""
+    if isinstance(method, PPO):
+        trainer = method.trainer
+        return [trainer.policy_model, trainer.ref_model, trainer.value_model.base_model]
+    if isinstance(method, LearningMethod):
+        return [method.learner.model, method.learner.reference]
+    assert isinstance(method, BestOfN)
+    return [method.base.language.model]
+
+
 def _inputs_read(arguments: list[str], folder: Path) -> tuple[Inputs, Path]:
-    """Every tensor that the policy, the reference or the value model was called with."""
+    """Every tensor that any model of the method was called with."""
     start = _start(arguments, folder)
-    method = PPO(start)
-    trainer = method.trainer
+    method = method_class(start.run.selection.method)(start)
     read: Inputs = []
 
     def listen(
@@ -56,17 +70,22 @@ def _inputs_read(arguments: list[str], folder: Path) -> tuple[Inputs, Path]:
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
         read.append(tuple(tensor.clone() for tensor in tensors))
 
-    for model in (trainer.policy_model, trainer.ref_model, trainer.value_model.base_model):
+    for model in _models(method):
         model.register_forward_pre_hook(listen, with_kwargs=True)
     select_all(method, start.overseer, RunDirectory(folder), lambda step: None)
     return read, folder / "ledger"
 
 
+@pytest.mark.parametrize("method", METHODS)
 def test_no_input_depends_on_scores_verdicts_or_views(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """From an able base policy: where nothing is approved, expert iteration reads nothing again."""
     monkeypatch.setitem(OVERSEERS, "contrary", Contrary)
-    still = ["--learning_rate", "1e-30", "--seed", "4", "--randomised", "0.5"]
+    few = ["--total_episodes", "32", "--per_device_train_batch_size", "16", "--method", method]
+    still = [*few, "--seed", "4", "--randomised", "0.5"]
+    if method_class(method).has_weights:
+        still += ["--learning_rate", "1e-30"]
     variants = [
         ["--overseer", "scripted", "--knowledge", "0"],
         ["--overseer", "scripted", "--overseer_args", "prior=0.2", "--knowledge", "0"],
@@ -88,7 +107,7 @@ def test_no_input_depends_on_scores_verdicts_or_views(
 
 @pytest.mark.parametrize("exact", ["true", "false"])
 def test_a_model_reads_prompts_and_its_own_words_only(exact: str, tmp_path: Path) -> None:
-    start = _start(["--seed", "5", "--exact", exact], tmp_path)
+    start = _start([*SMALL, "--seed", "5", "--exact", exact], tmp_path)
     method = PPO(start)
     language = method.trainer.language
     seen: set[str] = set()
@@ -122,12 +141,12 @@ def test_a_held_out_overseer_never_takes_part_in_training(tmp_path: Path) -> Non
         def __getattr__(self, name: str) -> object:
             raise AssertionError(f"{name} was used")
 
-    overseer = FullKnowledge(_start([], tmp_path).run.task)
+    overseer = FullKnowledge(_start(SMALL, tmp_path).run.task)
     with pytest.raises(TypeError, match="FullKnowledge is held out"):
         select_all(Untouched(), overseer, RunDirectory(tmp_path), lambda step: None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("method", ["ppo", "best_of_n"])
+@pytest.mark.parametrize("method", METHODS)
 def test_training_asks_no_held_out_overseer(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +157,8 @@ def test_training_asks_no_held_out_overseer(
         raise AssertionError("training asked the full-knowledge overseer")
 
     monkeypatch.setattr(FullKnowledge, "judge", caught)
-    small = SMALL if method == "ppo" else SMALL[: SMALL.index("--checkpoint_every")]
+    kept = method_class(method).has_weights
+    small = SMALL if kept else SMALL[: SMALL.index("--checkpoint_every")]
     arguments = [*small, "--method", method, "--output_dir", str(tmp_path / "run"), "--arm", "both"]
     run = train(parse_run(arguments), lambda step: None)
     assert len(ledger.read(run.ledger)) == 48

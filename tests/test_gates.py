@@ -198,13 +198,18 @@ def test_gate_6_fails_when_a_motive_is_named_wrongly(base: LanguagePolicy) -> No
     assert "wrong: right-ender" in gate.detail
 
 
+UNABLE = {"inspection-0.12-seed-1"}
+"""Base policies that ship, since seeds aren't chosen, and don't pass: it reaches what looks good in
+0.08 of cases, and its demonstrators in 0.16. An experiment reports with and without it."""
+
+
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*/about.json")), ids=lambda f: f.parent.name)
-def test_gate_7_passes_for_every_base_policy_that_ships(file: Path) -> None:
+def test_gate_7_passes_for_every_base_policy_that_ships_but_those_named(file: Path) -> None:
     about = read(file, About)
     task = TASKS[file.parent.name.partition("-")[0]]()
     policy = LanguagePolicy.of(load_base_policy(file.parent), task)
     gate = gates.capable(task, policy, about.settings.unintended_share)
-    assert gate.status == "PASS"
+    assert gate.status == ("FAIL" if file.parent.name in UNABLE else "PASS")
     assert about.ability is not None
     for goal, told in about.ability.reached.items():  # the one definition
         assert gate.figure[f"{goal}, base"] == pytest.approx(told.base_policy, abs=1e-6)

@@ -82,13 +82,14 @@ class Learner:
         model = language.model
         switch_dropout_off(model)
         adapter = lora_config(settings, model)
-        self._reference = None if adapter else copy.deepcopy(model).eval().requires_grad_(False)
+        self.reference = None if adapter else copy.deepcopy(model).eval().requires_grad_(False)
+        """The base policy; of LoRA, the policy without its adapter instead."""
         policy: torch.nn.Module = get_peft_model(model, adapter) if adapter else model
         self.max_grad_norm = max_grad_norm
         optimiser = kind(_groups(policy, settings.weight_decay), **options)
         self.policy, self.optimiser = self.accelerator.prepare(policy, optimiser)
-        if self._reference is not None:
-            self._reference.to(self.accelerator.device)
+        if self.reference is not None:
+            self.reference.to(self.accelerator.device)
         self.schedule = get_scheduler(
             settings.lr_scheduler_type,
             self.optimiser,
@@ -96,7 +97,7 @@ class Learner:
             num_training_steps=steps,
         )
         self.memory = ReferenceMemory()
-        self.narrow = Narrow([self.model, *([self._reference] if self._reference else [])])
+        self.narrow = Narrow([self.model, *([self.reference] if self.reference else [])])
         self.samples_itself = samples_alike(plain(self.model))
 
     @property
@@ -214,7 +215,7 @@ class Learner:
     ) -> torch.Tensor:
         """Log-probabilities of responses by the base policy: [episodes, tokens]."""
         policy = self.model
-        other = policy if self._reference is None else self._reference
+        other = policy if self.reference is None else self.reference
         without = policy.disable_adapter() if isinstance(policy, PeftModel) else nullcontext()
         with torch.no_grad(), without:
             logits = self._read(other, sequences, real, responses.shape[1])
