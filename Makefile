@@ -16,8 +16,8 @@ PYTEST_ARGS ?=
 TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo pictures test slow check bench bench-growth bench-experiment bench-report \
-	bench-ledger coverage steadiness kills bases mutants constraints
+.PHONY: help setup demo pictures test slow check bench bench-growth bench-experiment bench-methods \
+	bench-report bench-ledger coverage steadiness kills bases mutants constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
@@ -54,6 +54,11 @@ check: .venv/.installed-dev  ## check style, types and imports (half a minute, t
 bench: .venv/.installed  ## measure the training speed of configs/corridor.yaml
 	@echo "bench: timing configs/corridor.yaml"
 	@$(BIN)/python -m rlhf_testbed.bench configs/corridor.yaml
+
+bench-methods: .venv/.installed  ## measure GRPO and RLOO against TRL's own trainers (minutes)
+	@echo "bench-methods: timing GRPO, then RLOO, on corridor"
+	@$(BIN)/python -m rlhf_testbed.bench --method grpo --arm both
+	@$(BIN)/python -m rlhf_testbed.bench --method rloo --arm both
 
 bench-report: .venv/.installed-dev  ## measure the report of 100,000 generations (a minute; TO=FOLDER files it)
 	@echo "bench-report: building the report of 100,000 generations and using it in Chromium"

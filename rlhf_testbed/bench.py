@@ -1,6 +1,7 @@
 """Speed of training: TRL's own loop, ours to the last bit, ours, and what the machine could do.
 
     make bench            python -m rlhf_testbed.bench configs/corridor.yaml
+    make bench-methods    python -m rlhf_testbed.bench --method grpo --arm both
 
                              episodes/s   against stock TRL
     stock TRL                        84
@@ -11,7 +12,7 @@
 All train the same policy on the same scenarios with the same settings, each in a process of its own
 (so that none pays for another's objects), one after the other, again and again. Stock and exact end
 with the same parameters. Machines are noisy: the ratios are the figures, and their medians count.
-The floor is a whole update's products of matrices at the rate that this machine gives at the
+GRPO and RLOO are timed against TRL's own trainers of these names. The floor is a whole update's products of matrices at the rate that this machine gives at the
 model's shapes, timed in the same minute; what leaves out work can be below it.
 """
 
@@ -38,6 +39,8 @@ from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Start
 from rlhf_testbed.selection.ppo import PPO
 from rlhf_testbed.selection.stock import stock_trainer
+from rlhf_testbed.selection.stock_groups import stock_group_trainer
+from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import quiet
@@ -47,6 +50,8 @@ from rlhf_testbed.shared.progress import Watcher
 from rlhf_testbed.store.run_directory import RunDirectory
 
 ROUNDS = 3
+GROUPS = ("grpo", "rloo")
+"""Methods that have another trainer of TRL's."""
 STOCK, EXACT, FAST, FLOOR = "stock TRL", "ours, exact", "ours", "floor"
 KINDS: Mapping[str, Sequence[str]] = {STOCK: (), EXACT: ("--exact", "true"), FAST: ()}
 """What is timed, and what each is told besides."""
@@ -68,7 +73,8 @@ class Timing(NamedTuple):
 def time_training(watcher: Watcher, arguments: list[str], kind: str, file: str) -> None:
     """One job: trains once, or measures the floor, and files how fast that is."""
     quiet()
-    run = parse_run([*arguments, *KINDS.get(kind, KINDS[EXACT])])
+    more = () if "grpo" in arguments or "rloo" in arguments else KINDS.get(kind, KINDS[EXACT])
+    run = parse_run([*arguments, *more])
     torch.set_num_threads(run.selection.threads or torch.get_num_threads())
     start = starting_from(run, ensure_base_policy(run))
     measure: Mapping[str, Callable[[], Timing]] = {
@@ -80,19 +86,28 @@ def time_training(watcher: Watcher, arguments: list[str], kind: str, file: str) 
 
 
 def _stock(start: Start) -> Timing:
-    trainer = stock_trainer(start)
+    trainer = (stock_group_trainer if start.run.selection.method in GROUPS else stock_trainer)(
+        start
+    )
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
-    return Timing(trainer.state.episode / seconds, _hash(trainer.model))
+    return Timing(_episodes(start.run) / seconds, _hash(trainer.model))
 
 
 def _ours(start: Start, folder: Path, watcher: Watcher) -> Timing:
-    method = PPO(start)
+    method = method_class(start.run.selection.method)(start)
     started = time.perf_counter()
     select_all(method, start.overseer, RunDirectory(folder), watcher)
     seconds = time.perf_counter() - started
-    return Timing(method.trainer.state.episode / seconds, _hash(method.trainer.model))
+    model = method.trainer.model if isinstance(method, PPO) else method.learner.model  # type: ignore[attr-defined]
+    return Timing(_episodes(start.run) / seconds, _hash(model))
+
+
+def _episodes(run: RunConfig) -> int:
+    """Episodes of a training: whole updates."""
+    batch = run.selection.per_device_train_batch_size
+    return -(-run.selection.total_episodes // batch) * batch
 
 
 def _floor(start: Start, run: RunConfig) -> Timing:
@@ -144,17 +159,26 @@ def timed(arguments: Sequence[str], kinds: Sequence[str], rounds: int) -> list[d
 def main() -> None:
     """Times rounds of trainings and prints speeds and ratios."""
     with reported():
-        arguments = ["--config", sys.argv[1], "--arm", "both", "--seed", "0", *sys.argv[2:]]
-        ensure_base_policy(parse_run(arguments))
-    rounds = timed(arguments, [STOCK, EXACT, FAST, FLOOR], ROUNDS)
-    print(f"{'':24} episodes/s   against stock TRL ({ROUNDS} rounds)")
-    for kind in (STOCK, EXACT, FAST, FLOOR):
+        given = sys.argv[1:] if sys.argv[1].startswith("--") else ["--config", *sys.argv[1:]]
+        arguments = [*given, *([] if "--arm" in given else ["--arm", "both"]), "--seed", "0"]
+        run = parse_run(arguments)
+        ensure_base_policy(run)
+    groups = run.selection.method in GROUPS
+    kinds = [STOCK, FAST] if groups else [STOCK, EXACT, FAST, FLOOR]
+    rounds = timed(arguments, kinds, ROUNDS)
+    print(f"{run.selection.method:24} episodes/s   against stock TRL ({ROUNDS} rounds)")
+    for kind in kinds:
         speed = statistics.median(each[kind].episodes_per_second for each in rounds)
         ratios = sorted(
             each[kind].episodes_per_second / each[STOCK].episodes_per_second for each in rounds
         )
         told = f"{statistics.median(ratios):.2f} times ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(f"{kind:24} {speed:10.0f}   {told}")
+    raise SystemExit(0 if groups or _told_of_ppo(rounds) else 1)
+
+
+def _told_of_ppo(rounds: Sequence[Mapping[str, Timing]]) -> bool:
+    """Prints how far the floor is; returns whether stock and exact end alike."""
     last = rounds[-1][FLOOR]
     shares = sorted(
         each[FLOOR].episodes_per_second / each[FAST].episodes_per_second for each in rounds
@@ -165,7 +189,7 @@ def main() -> None:
     )
     same = all(each[STOCK].parameters == each[EXACT].parameters for each in rounds)
     print(f"stock and exact end with the same parameters: {'yes' if same else 'NO'}")
-    raise SystemExit(0 if same else 1)
+    return same
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ LIGHT = (
     "rlhf_testbed.report.metrics",
     "rlhf_testbed.selection.ppo",
     "rlhf_testbed.selection.best_of_n",
+    "rlhf_testbed.selection.expert_iteration",
+    "rlhf_testbed.selection.grpo",
+    "rlhf_testbed.selection.rloo",
 )
 """Modules that are imported before anything is trained or measured."""
 MACHINE_PATH = re.compile(rb"(?<![\w.:/~$})-])/(?:work|home|root|Users)/")
@@ -169,7 +172,7 @@ def test_one_module_only_imports_trls_experimental_part() -> None:
         for path in (ROOT / package).rglob("*.py")
         if any(under(name, "trl.experimental") for name in imported_modules(path))
     }
-    assert importers == {"rlhf_testbed/selection/ppo_trainer.py"}
+    assert importers == {"rlhf_testbed/selection/ppo_rollout.py"}
 
 
 def test_measures_import_nothing_of_the_project_but_arrays() -> None:
@@ -263,7 +266,7 @@ def test_every_command_of_the_readme_is_one() -> None:
         elif not any("my_pkg" in word for word in words):
             assert words[1:4] == ["launch", "-m", "rlhf_testbed.train"]
             trained.append(parse_run(words[4:]).selection.method)
-    assert set(trained) == {"ppo", "best_of_n"}
+    assert set(trained) == {"ppo", "expert_iteration", "best_of_n"}
 
 
 def test_no_file_names_a_path_of_one_machine() -> None:

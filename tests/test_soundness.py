@@ -16,7 +16,7 @@ from rlhf_testbed.measures.goodness_of_fit import fit
 from rlhf_testbed.policy.base_policy import ensure_base_policy
 from rlhf_testbed.policy.drawn import fitting, fresh
 from rlhf_testbed.policy.language import load_language
-from rlhf_testbed.selection import ppo_fast, ppo_trainer
+from rlhf_testbed.selection import ppo_fast, ppo_rollout, ppo_trainer
 from rlhf_testbed.selection.generators import generators
 from rlhf_testbed.selection.job import starting_from, train
 from rlhf_testbed.selection.ppo import PPO
@@ -104,7 +104,7 @@ def test_samples_that_dont_fit_their_probabilities_are_refused(
 
 
 def test_dropout_that_stays_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ppo_trainer, "switch_dropout_off", lambda model: None)
+    monkeypatch.setattr(ppo_rollout, "switch_dropout_off", lambda model: None)
     model = saved(tmp_path / "model", "llama", attention_dropout=0.3)
     told = _refused(tmp_path / "run", "--model", str(model), "--base_steps", "5")
     assert "before any selection" in told

@@ -6,7 +6,8 @@
     fitness   scores and KL -> advantages (whitened, [64, tokens]) and returns
     select    the advantages select parameters: clipped policy and value losses
 
-`ppo_settings.py` has the settings, `ppo_trainer.py` the mathematics, TRL's to the last bit.
+`ppo_settings.py` has the settings, `ppo_rollout.py` and `ppo_trainer.py` the mathematics: TRL's, to
+the last bit.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class PPO(TrainedMethod["Rollout", "Estimate"]):
         """Those of TRL's PPO, of transformers' trainer and of TRL's model settings: seconds."""
         from trl import ModelConfig
 
-        from rlhf_testbed.selection.ppo_trainer import PPOConfig
+        from rlhf_testbed.selection.ppo_rollout import PPOConfig
 
         return {field.name for kind in (PPOConfig, ModelConfig) for field in fields(kind)}
 

@@ -19,8 +19,9 @@ from rlhf_testbed.selection.lora import lora_config
 from rlhf_testbed.selection.method import Start
 from rlhf_testbed.selection.ppo_bounds import Bounds
 from rlhf_testbed.selection.ppo_fast import FastTrainer
+from rlhf_testbed.selection.ppo_rollout import PPOConfig
 from rlhf_testbed.selection.ppo_settings import PPOSettings
-from rlhf_testbed.selection.ppo_trainer import PPOConfig, SelectionTrainer
+from rlhf_testbed.selection.ppo_trainer import SelectionTrainer
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
 
