@@ -12,8 +12,9 @@
 All train the same policy on the same scenarios with the same settings, each in a process of its own
 (so that none pays for another's objects), one after the other, again and again. Stock and exact end
 with the same parameters. Machines are noisy: the ratios are the figures, and their medians count.
-GRPO and RLOO are timed against TRL's own trainers of these names. The floor is a whole update's products of matrices at the rate that this machine gives at the
-model's shapes, timed in the same minute; what leaves out work can be below it.
+The floor is a whole update's products of matrices at the rate that this machine gives at the
+model's shapes, timed in the same minute; what leaves out work can be below it. GRPO and RLOO are
+timed against TRL's own trainers of these names.
 """
 
 from __future__ import annotations
