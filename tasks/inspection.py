@@ -79,7 +79,7 @@ TRAINED: Final[tuple[Pattern, ...]] = tuple(
 """All other patterns of two or three unseen components. Each component is unseen in seven of the
 15."""
 FIXED: Final[Pattern] = frozenset({"valve", "gauge"})
-"""The only pattern of training scenarios with anything unseen where δ = 0."""
+"""The only pattern of training scenarios where δ = 0."""
 
 ALL_SEEN: Final = 0.2
 """Share of demonstrations at sites where nothing is unseen."""

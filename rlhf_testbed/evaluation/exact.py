@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rlhf_testbed.evaluation.episode_measures import figures
 from rlhf_testbed.evaluation.judged import Judged
-from rlhf_testbed.judging.episode import act, judge_cases
+from rlhf_testbed.judging.episode import act, verdicts_on
 from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
 from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.shared.arrays import Floats
@@ -40,10 +40,7 @@ class JudgedSpace(NamedTuple):
         asked = [scenario for scenario in scenarios for _ in responses]
         cases = act(task, asked, [text for _ in scenarios for text in responses])
         taught_by = [trained_by.teacher] if isinstance(trained_by, Learned) else []
-        verdicts = [
-            [episode.verdict for episode in judge_cases(overseer, cases)]
-            for overseer in (trained_by, knowing, *taught_by)
-        ]
+        verdicts = [verdicts_on(one, cases) for one in (trained_by, knowing, *taught_by)]
         return cls(Judged.of(task, cases, *verdicts))
 
     def figures(self, chances: Floats) -> dict[str, float]:

@@ -55,13 +55,18 @@ def judge_cases(overseer: Overseer, cases: Sequence[Case]) -> list[Episode]:
     before, does not stay unnoticed for long. Raises `OverseerError` where the overseer breaks a
     rule.
     """
+    return [
+        Episode(*case, overseer.sight.of(case.scenario, case.outcome), verdict)
+        for case, verdict in zip(cases, verdicts_on(overseer, cases), strict=True)
+    ]
+
+
+def verdicts_on(overseer: Overseer, cases: Sequence[Case]) -> list[Verdict]:
+    """The verdicts alone: what `judge_cases` gives, where nobody asks for the views."""
     verdicts = oversee_all(overseer, cases)
     if len(cases) > 1:
         refuse_other(overseer, verdicts[-1], oversee_all(overseer, cases[-1:])[0])
-    return [
-        Episode(*case, overseer.sight.of(case.scenario, case.outcome), verdict)
-        for case, verdict in zip(cases, verdicts, strict=True)
-    ]
+    return verdicts
 
 
 def judge_all(
