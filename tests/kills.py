@@ -44,6 +44,7 @@ save_steps: 3
 METHODS = {
     "ppo": "arms: [neither, both]\ntotal_episodes: 960\ncheckpoint_every: 2\n",
     "lora": "arms: [neither, both]\ntotal_episodes: 960\ncheckpoint_every: 2\nuse_peft: true\n",
+    "grpo": "arms: [neither, both]\ntotal_episodes: 960\ncheckpoint_every: 2\nmethod: grpo\n",
     "best_of_n": "arms: [neither, both]\ntotal_episodes: 9600\nmethod: best_of_n\ncompletions: 4\n",
 }
 SEEN = ("state", "checkpoints", "ledger", "policy", "evaluation", "fresh", "base")
