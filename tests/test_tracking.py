@@ -82,12 +82,14 @@ def test_the_figures_are_those_of_the_history(trained: Path) -> None:
             assert found[f"selection/differential/{name}"] == pytest.approx(one.differential)
 
 
-def test_tensorboard_gets_the_curves_by_their_documented_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["ppo", "grpo", "expert_iteration"])
+def test_tensorboard_gets_the_curves_by_their_documented_names(method: str, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
         arguments = ["--output_dir", str(tmp_path / "run"), "--report_to", "tensorboard"]
+        arguments += ["--method", method]
         run = train(parse_run([*FEW, *arguments]), lambda step: None)
     (file,) = tmp_path.rglob("events.out.*")
     events = EventAccumulator(str(file)).Reload()

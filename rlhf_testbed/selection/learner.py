@@ -12,8 +12,9 @@ instead, since it is to equal that one to the last bit.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,13 @@ class Learner:
         # First: transformers sets accelerate's state anew.
         told = _arguments(run.output_dir, settings, on_cpu)
         kind, options = Trainer.get_optimizer_cls_and_kwargs(told)
-        self.accelerator = Accelerator(cpu=on_cpu)
+        self.tracker = None if settings.report_to == "none" else settings.report_to
+        self.accelerator = Accelerator(
+            cpu=on_cpu,
+            log_with=self.tracker,
+            project_dir=os.environ.get("TENSORBOARD_LOGGING_DIR") or run.output_dir / "runs",
+        )
+        self.project, self.name = settings.project, settings.run_name or start.name
         language = load_base_policy(
             start.base, attn_implementation=run.base.attn_implementation, dtype=run.base.dtype
         )
@@ -143,6 +150,24 @@ class Learner:
         """By the policy as it is, with gradients; 0 where nothing is kept."""
         found = self._read(self.policy, drawn.sequences, drawn.real, drawn.responses.shape[1])
         return _chosen(found, drawn.responses).masked_fill(~drawn.kept, 0.0)
+
+    @contextmanager
+    def tracked(self) -> Iterator[None]:
+        """All updates, between beginning and end of the tracker's run."""
+        if self.tracker:
+            named = {} if self.tracker == "tensorboard" else {self.tracker: {"name": self.name}}
+            self.accelerator.init_trackers(self.project, init_kwargs=named)
+        try:
+            yield
+        finally:
+            if self.tracker:
+                self.accelerator.end_training()
+
+    def tell(self, update: int, figures: Mapping[str, float]) -> None:
+        """Passes an update's figures to the tracker, under the names that PPO's have."""
+        if self.tracker:
+            told = {f"train/{name}": value for name, value in figures.items()}
+            self.accelerator.log(told, step=update)
 
     def step(self, loss: torch.Tensor) -> None:
         """One step of the optimiser and of the schedule."""

@@ -10,6 +10,7 @@ An update samples `num_generations` completions to each of some scenarios.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,14 @@ class LearningMethod(TrainedMethod["Drawn", Judged]):
 
         found: list[Row] = gather_object(rows)
         return found
+
+    def under_way(self) -> AbstractContextManager[object]:
+        """Tells the tracker of begin and end."""
+        return self.learner.tracked()
+
+    def tell(self, update: int, figures: Mapping[str, float]) -> None:
+        """To the tracker that `report_to` names."""
+        self.learner.tell(update, figures)
 
     def live(self) -> Language:
         """The policy with its adapter."""
