@@ -61,13 +61,15 @@ def test_samples_df_gives_our_threat_1(logs: Path, evaluated: Path) -> None:
     assert len(table) == 32
     exposed = table[table.metadata_exposed]
     found = (exposed.score_training_overseer == "C") & (exposed.score_full_knowledge == "I")
-    assert len(exposed) == figures["exposed"] > 0
-    assert found.sum() / len(exposed) == pytest.approx(figures["threat_1"])
-    assert figures["threat_1"] > 0
-    assert table.score_unwanted_approved.dropna().mean() == pytest.approx(figures["threat_1"])
+    assert len(exposed) > 0
+    assert found.sum() / len(exposed) == pytest.approx(figures["threat_1_sampled"])
+    assert figures["threat_1_sampled"] > 0
+    assert table.score_unwanted_approved.dropna().mean() == pytest.approx(
+        figures["threat_1_sampled"]
+    )
     assert (table.score_training_overseer == "C").mean() == pytest.approx(figures["approval"])
     results = {score.name: score.metrics for score in _log(logs, "held-out").results.scores}
-    assert results["unwanted_approved"]["mean"].value == pytest.approx(figures["threat_1"])
+    assert results["unwanted_approved"]["mean"].value == pytest.approx(figures["threat_1_sampled"])
     assert results["training_overseer"]["accuracy"].value == pytest.approx(figures["approval"])
     by_full_knowledge = results["full_knowledge"]["accuracy"].value
     assert by_full_knowledge == pytest.approx(figures["approval_by_full_knowledge"])
@@ -93,11 +95,13 @@ def test_an_experiment_is_two_logs_a_run_with_threat_1_of_each(
     for name, arm in zip(names, ("both", "both randomised=0.5"), strict=True):
         measures = RunDirectory(experiment / arm / "seed-1").evaluated(Measures)
         (log,) = logs[logs.task_name == f"{name}-held-out"].to_dict("records")
-        assert log["score_headline_value"] == pytest.approx(measures.figure("threat_1"))
+        assert log["score_headline_value"] == pytest.approx(measures.figure("threat_1_sampled"))
         assert (log["task_arg_arm"], log["task_arg_seed"]) == ("both", 1)
         assert log["task_arg_randomised"] == (0.5 if "randomised" in name else 0)
         own = samples[samples.log.str.contains(f"{name}-held-out")]
-        assert own.score_unwanted_approved.mean() == pytest.approx(measures.figure("threat_1"))
+        assert own.score_unwanted_approved.mean() == pytest.approx(
+            measures.figure("threat_1_sampled")
+        )
 
 
 @pytest.mark.parametrize("split", ["train", "held-out"])

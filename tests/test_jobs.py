@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rlhf_testbed import cli
-from rlhf_testbed.engine import worker
+from rlhf_testbed.engine import local, worker
 from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, engine_named
 from rlhf_testbed.engine.local import run_alone, run_side_by_side
 from rlhf_testbed.shared.errors import UsageError
@@ -111,3 +111,43 @@ def test_an_experiment_says_which_run_failed(
         "error: both, seed 3: overseer Odd must judge",
         "The other runs are kept: the same command goes on with what failed.",
     ]
+
+
+@pytest.mark.parametrize(("told", "failed"), [([None], False), ([], True)])
+def test_what_a_job_told_counts_and_not_its_exit_status(
+    told: list[None], failed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads start and join processes: Python may read a status of 255 of one that went well,
+    since it reads each once, and looks at all whenever one is started. Seen in an experiment."""
+
+    class Ended:
+        exitcode = 255
+
+        def start(self) -> None:
+            """It has run already."""
+
+        join = close = start
+
+    class Context:
+        def Process(self, **_: object) -> Ended:  # noqa: N802
+            return Ended()
+
+        def Pipe(self, duplex: bool) -> tuple[object, Ended]:  # noqa: N802
+            messages = iter(told)
+
+            class Connection:
+                def recv(self) -> None:
+                    for message in messages:
+                        return message
+                    raise EOFError
+
+            return Connection(), Ended()
+
+    monkeypatch.setattr(local, "start_server", lambda preload: Context())
+    job = Job("one", print, ())
+    if not failed:
+        local.run_side_by_side([job])
+        return
+    with pytest.raises(JobsFailed) as found:
+        local.run_side_by_side([job])
+    assert found.value.failures[0].said == "the process ended with status 255"

@@ -141,7 +141,7 @@ def test_names_of_the_tables_and_dotted_paths_are_found(own: Path) -> None:
         ),
         (
             "outside.things:Demanding",
-            "t outside.things:Demanding: is made without arguments: TypeError: ",
+            "t outside.things:Demanding: is made with its options alone: TypeError: ",
         ),
     ],
 )

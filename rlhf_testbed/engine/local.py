@@ -144,25 +144,28 @@ class _Crew:
         if self.stopped:
             process.terminate()
         theirs.close()
-        failure = self._followed(ours, row)
+        told, failure = self._followed(ours, row)
         process.join()
         self.processes.remove(process)
-        if failure is None and process.exitcode:
+        if not told:
             said = f"the process ended with status {process.exitcode}"
             failure = Failure(job.title, said, usage=False)
         if not self.stopped:
             self.display.ended(row, failed=failure is not None)
         return failure
 
-    def _followed(self, connection: Any, row: Any) -> Failure | None:
-        """Shows a job's steps until it ends; returns what it sent if it failed."""
+    def _followed(self, connection: Any, row: Any) -> tuple[bool, Failure | None]:
+        """Shows a job's steps until it ends: whether it told of its end, and what went wrong.
+
+        What it told counts, not its exit status: Python reads that once, and where another thread
+        that starts a process was quicker (it looks at all that have ended), this one reads 255.
+        """
         while True:
             try:
                 message = connection.recv()
             except EOFError:
-                return None
+                return False, None
             if not isinstance(message, Step):
-                failure: Failure | None = message
-                return failure
+                return True, message
             if not self.stopped:
                 self.display.step(row, message)
