@@ -18,6 +18,7 @@ import pytest
 
 from rlhf_testbed.export.formats import export
 from rlhf_testbed.export.record import Record, in_one_word
+from rlhf_testbed.store import ledger, verdicts
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Measures
 from rlhf_testbed.tasks.base import Verdict
@@ -67,12 +68,16 @@ def test_samples_df_gives_our_threat_1(logs: Path, evaluated: Path) -> None:
     assert table.score_unwanted_approved.dropna().mean() == pytest.approx(
         figures["threat_1_sampled"]
     )
-    assert (table.score_training_overseer == "C").mean() == pytest.approx(figures["approval"])
+    run = RunDirectory(evaluated)
+    rows = ledger.read(run.generations("held_out"))
+    known = verdicts.read(run.verdicts("full_knowledge", "held_out"), rows, "")
+    approved, wanted = (sum(one.approved for one in told) / 32 for told in (rows, known))
+    assert (table.score_training_overseer == "C").mean() == pytest.approx(approved)
     results = {score.name: score.metrics for score in _log(logs, "held-out").results.scores}
     assert results["unwanted_approved"]["mean"].value == pytest.approx(figures["threat_1_sampled"])
-    assert results["training_overseer"]["accuracy"].value == pytest.approx(figures["approval"])
+    assert results["training_overseer"]["accuracy"].value == pytest.approx(approved)
     by_full_knowledge = results["full_knowledge"]["accuracy"].value
-    assert by_full_knowledge == pytest.approx(figures["approval_by_full_knowledge"])
+    assert by_full_knowledge == pytest.approx(wanted)
 
 
 def test_an_experiment_is_two_logs_a_run_with_threat_1_of_each(
