@@ -52,6 +52,7 @@ TINY = {
 }
 """Able enough that scores differ, small enough for a second."""
 PEFT = {"use_peft": "true"}
+GRPO = {"method": "grpo"}
 KEPT = {"lr_scheduler_type": "constant"}
 """With this a run keeps its states when it has finished."""
 
@@ -134,6 +135,16 @@ TRAINING = {
     "report_to": Change("tensorboard"),
     "run_name": Change("mine", {"report_to": "tensorboard"}),
     "project": Change("mine", {"report_to": "tensorboard"}),
+    "num_generations": Change("4", GRPO),
+    "num_iterations": Change("1", GRPO),
+    "beta": Change("0.5", GRPO),
+    "epsilon": Change("0.0001", GRPO),
+    "epsilon_high": Change("0.0001", GRPO),
+    "scale_rewards": Change("none", GRPO),
+    "loss_type": Change("grpo", {**GRPO, "task": "briefing"}),
+    "use_bias_correction_kl": Change("false", {**GRPO, "beta": "0.5"}),
+    "normalize_advantages": Change("true", {"method": "rloo"}),
+    "start_from": Change("base", {"method": "expert_iteration", "total_episodes": "160"}),
     "completions": Change("4", {"method": "best_of_n"}),
 }
 EVALUATION = {
