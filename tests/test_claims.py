@@ -66,7 +66,7 @@ def unfounded(claim: Claim) -> list[str]:
 
 def test_every_number_stands_in_the_results_that_it_is_said_of() -> None:
     found = claims(README)
-    assert len(found) > 3
+    assert len(found) > 1
     for claim in found:
         assert claim.folders, f"names no results: {claim.text}"
         assert unfounded(claim) == [], claim.text
