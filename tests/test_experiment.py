@@ -214,6 +214,10 @@ def test_results_are_published_as_a_folder(
     assert (results.took is not None and results.took.runs) >= 1
     filed = read(readme.parent / "results.json", Results)
     assert filed.arms.keys() == results.arms.keys()
+    assert filed.drift == []
+    beside = publish(experiment.folder, tmp_path / "beside", control=experiment.folder)
+    assert read(beside.parent / "results.json", Results).drift
+    assert "Selection or drift" in beside.read_text()
     with pytest.raises(UsageError, match=r"no results\.json"):
         publish(tmp_path, tmp_path / "x")
 

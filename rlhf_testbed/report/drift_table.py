@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rlhf_testbed.report.contrast_tables import LEFT, VERDICT_STYLE, why_decided
+from rlhf_testbed.report.contrast_tables import LEFT, VERDICT_STYLE
 from rlhf_testbed.report.sentences import told_figure
-from rlhf_testbed.store.experiment_records import Drift, Results
+from rlhf_testbed.store.experiment_records import Contrast, Drift, Results
 
 COLUMNS = (
     *("arm", "threat", "by the overseer", "dealt out", "share"),
-    *("sd over runs, both", "late sd, both", "selection", "why"),
+    *("sd over runs, both", "late sd, both", "selection", "difference"),
 )
 
 
@@ -40,7 +40,7 @@ def print_drift(results: Results, console: Console) -> None:
             f"{_number(one.spread)}, {_number(one.spread_dealt)}",
             f"{_number(one.late_spread)}, {_number(one.late_spread_dealt)}",
             f"[{VERDICT_STYLE[verdict]}]{verdict}[/]",
-            why_decided(one.contrast),
+            _difference(one.contrast),
         )
     console.print(table)
     for one in results.drift:
@@ -59,6 +59,13 @@ def drift_told(found: Drift) -> str:
         "undecided": "whether selection moved it is undecided",
     }[found.contrast.decision.verdict]
     return f"{seen} where nothing was selected: {verdict}."
+
+
+def _difference(found: Contrast) -> str:
+    """A difference with its 95 % interval."""
+    if math.isnan(found.difference):
+        return "-"
+    return escape(f"{found.difference:.2f} [{found.low:.2f}, {found.high:.2f}]")
 
 
 def _number(value: float, digits: int = 3) -> str:

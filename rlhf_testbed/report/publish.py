@@ -21,7 +21,7 @@ from rlhf_testbed.report.sentences import commit_told
 from rlhf_testbed.report.table import PRINTED
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text
-from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.shared.record import read, read_settings, write
 from rlhf_testbed.store.experiment_records import About, ExperimentFile, Results
 
 WIDTH = 100
@@ -42,7 +42,7 @@ def publish(
     """
     results = _results(source)
     if control:
-        asked = read(source / ExperimentFile.file, ExperimentFile)
+        asked = read_settings(source / ExperimentFile.file, ExperimentFile)
         bounds = {"threat_1": asked.equivalent_threat_1, "threat_2": asked.equivalent_threat_2}
         found = beside(results, _results(control), bounds)
         results = results.model_copy(update={"drift": found})
