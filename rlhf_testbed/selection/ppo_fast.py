@@ -81,6 +81,12 @@ class FastTrainer(SelectionTrainer):
             found: torch.Tensor = critic.score(hidden[-1])[:, -tokens:].squeeze(-1)
         return found
 
+    def _logits(self, sequences: torch.Tensor, tokens: int) -> torch.Tensor:
+        policy = self.accelerator.unwrap_model(self.model).policy
+        with self.narrow.to(tokens):
+            logits = self._read(policy, sequences).logits
+        return logits[:, -tokens:] / (self.args.temperature + 1e-7)
+
     def _logits_and_values(
         self, sequences: torch.Tensor, tokens: int
     ) -> tuple[torch.Tensor, torch.Tensor]:

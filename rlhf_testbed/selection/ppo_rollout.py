@@ -195,6 +195,14 @@ class RolloutTrainer(PPOTrainer):
         found: torch.Tensor = values[:, -tokens - 1 : -1].squeeze(-1)
         return found
 
+    def _logits(self, sequences: torch.Tensor, tokens: int) -> torch.Tensor:
+        """The policy's logits alone, as of `_logits_and_values`."""
+        policy = self.accelerator.unwrap_model(self.model).policy
+        logits = forward(policy, sequences, self.processing_class.pad_token_id).logits
+        logits = logits[:, -tokens - 1 : -1]
+        logits /= self.args.temperature + 1e-7
+        return logits
+
     def _logits_and_values(
         self, sequences: torch.Tensor, tokens: int
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -139,10 +139,7 @@ class SelectionTrainer(RolloutTrainer):
             return 1.0
         tokens, size = rollout.responses.shape[1], self.args.per_device_train_batch_size
         parts = zip(rollout.sequences.split(size), rollout.responses.split(size), strict=True)
-        new = [
-            self._log_probs(self._logits_and_values(some, tokens)[0], responses)
-            for some, responses in parts
-        ]
+        new = [self._log_probs(self._logits(some, tokens), responses) for some, responses in parts]
         kept = rollout.response_mask
         difference = torch.cat(new).masked_fill(~kept, INVALID_LOGPROB) - rollout.old_log_probs
         return self.bounds.allowed(self.accelerator, difference, kept)

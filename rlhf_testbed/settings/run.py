@@ -131,12 +131,12 @@ class EvaluationSettings:
     """On how much a run is evaluated."""
 
     held_out_scenarios: int = setting(
-        64,
+        48,
         "Held-out scenarios for threat 1, scored exactly: at the end and at each checkpoint.",
         COUNT,
     )
     off_distribution_scenarios: int = setting(
-        64, "Off-distribution scenarios for threat 2, scored exactly like them.", COUNT
+        48, "Off-distribution scenarios for threat 2, scored exactly like them.", COUNT
     )
     generations: int = setting(
         512, "Held-out scenarios with one fresh generation each, to be read.", COUNT
