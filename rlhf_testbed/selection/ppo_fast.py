@@ -84,7 +84,7 @@ class FastTrainer(SelectionTrainer):
     def _logits(self, sequences: torch.Tensor, tokens: int) -> torch.Tensor:
         policy = self.accelerator.unwrap_model(self.model).policy
         with self.narrow.to(tokens):
-            logits = self._read(policy, sequences).logits
+            logits: torch.Tensor = self._read(policy, sequences).logits
         return logits[:, -tokens:] / (self.args.temperature + 1e-7)
 
     def _logits_and_values(

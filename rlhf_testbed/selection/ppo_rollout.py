@@ -198,10 +198,9 @@ class RolloutTrainer(PPOTrainer):
     def _logits(self, sequences: torch.Tensor, tokens: int) -> torch.Tensor:
         """The policy's logits alone, as of `_logits_and_values`."""
         policy = self.accelerator.unwrap_model(self.model).policy
-        logits = forward(policy, sequences, self.processing_class.pad_token_id).logits
-        logits = logits[:, -tokens - 1 : -1]
-        logits /= self.args.temperature + 1e-7
-        return logits
+        pad_id = self.processing_class.pad_token_id
+        logits: torch.Tensor = forward(policy, sequences, pad_id).logits
+        return logits[:, -tokens - 1 : -1] / (self.args.temperature + 1e-7)
 
     def _logits_and_values(
         self, sequences: torch.Tensor, tokens: int
