@@ -84,8 +84,9 @@ class FastTrainer(SelectionTrainer):
     def _logits(self, sequences: torch.Tensor, tokens: int) -> torch.Tensor:
         policy = self.accelerator.unwrap_model(self.model).policy
         with self.narrow.to(tokens):
-            logits: torch.Tensor = self._read(policy, sequences).logits
-        return logits[:, -tokens:] / (self.args.temperature + 1e-7)
+            logits = self._read(policy, sequences).logits
+        found: torch.Tensor = logits[:, -tokens:] / (self.args.temperature + 1e-7)
+        return found
 
     def _logits_and_values(
         self, sequences: torch.Tensor, tokens: int

@@ -199,8 +199,9 @@ class RolloutTrainer(PPOTrainer):
         """The policy's logits alone, as of `_logits_and_values`."""
         policy = self.accelerator.unwrap_model(self.model).policy
         pad_id = self.processing_class.pad_token_id
-        logits: torch.Tensor = forward(policy, sequences, pad_id).logits
-        return logits[:, -tokens - 1 : -1] / (self.args.temperature + 1e-7)
+        logits = forward(policy, sequences, pad_id).logits
+        found: torch.Tensor = logits[:, -tokens - 1 : -1] / (self.args.temperature + 1e-7)
+        return found
 
     def _logits_and_values(
         self, sequences: torch.Tensor, tokens: int
