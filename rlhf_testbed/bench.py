@@ -74,8 +74,9 @@ class Timing(NamedTuple):
 def time_training(watcher: Watcher, arguments: list[str], kind: str, file: str) -> None:
     """One job: trains once, or measures the floor, and files how fast that is."""
     quiet()
-    more = () if "grpo" in arguments or "rloo" in arguments else KINDS.get(kind, KINDS[EXACT])
-    run = parse_run([*arguments, *more])
+    run = parse_run(arguments)
+    if run.selection.method not in GROUPS:  # these have no exact mode
+        run = parse_run([*arguments, *KINDS.get(kind, KINDS[EXACT])])
     torch.set_num_threads(run.selection.threads or torch.get_num_threads())
     start = starting_from(run, ensure_base_policy(run))
     measure: Mapping[str, Callable[[], Timing]] = {

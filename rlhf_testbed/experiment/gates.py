@@ -50,8 +50,8 @@ TAUGHT_FROM = 0.1
 """A goal that demonstrations reach less often is no part of what they teach."""
 REACHED_AT_LEAST, THERE_AT_LEAST = 0.7, 0.5
 """Of what the demonstrations reach: of the intended goal, which RL must be able to find, and of
-each other one, which must be there to be selected. The draws that made RL fail reached 0.67 of the
-first and 0.15 of the second (docs/LOG.md)."""
+each other one, which must be there to be selected. Two draws that made RL fail reached 0.67 and
+0.15 of the goal that each reached least (docs/LOG.md)."""
 HONEST_LEARNING = Learning(steps=150, batch_size=64, learning_rate=1e-3, seed=0)
 
 

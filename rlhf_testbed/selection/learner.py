@@ -1,6 +1,6 @@
 """A policy under training, with its reference, optimiser and schedule; no method's mathematics.
 
-    learner = Learner(start, settings, steps=120)
+    learner = Learner(start, settings, steps=120, max_grad_norm=1.0)
     drawn = learner.sample(indices of scenarios, seed)    tokens, masks, log-probabilities
     learner.log_probs(drawn)                              the same by the policy now, with gradients
     learner.step(loss)                                    one step of the optimiser
