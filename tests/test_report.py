@@ -185,6 +185,21 @@ def test_a_failed_gate_stands_before_the_verdicts(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_what_an_option_of_the_task_did_is_told_as_of_a_dial(tmp_path: Path) -> None:
+    """A page about doses of an option had no symbol for it, and was not written."""
+    folder = write_experiment(tmp_path / "x", arms=("neither", "selection_only"), updates=1)
+    write_results(folder)
+    results = json.loads((folder / "results.json").read_text())
+    assert results["contrasts"]
+    for contrast in results["contrasts"]:
+        contrast["dial"] = "liars_in_sight"
+    (folder / "results.json").write_text(json.dumps(results))
+    text = Page(write_report(folder).read_text(encoding="utf-8")).text
+    assert "liars in sight: " in text
+    assert "liars in sight 1 → 0" in " ".join(text.split())
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_single_run_has_a_report(tmp_path: Path) -> None:
     write_run(tmp_path / "run", "both", 3)
     text = Page(write_report(tmp_path / "run").read_text(encoding="utf-8")).text

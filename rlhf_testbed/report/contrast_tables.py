@@ -19,9 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from rlhf_testbed.experiment.over_seeds import HEADLINES
-from rlhf_testbed.report.sentences import n_told, needed_told, told_figure
+from rlhf_testbed.report.sentences import n_told, needed_told, symbol_of, told_figure
 from rlhf_testbed.store.experiment_records import Contrast, Passing, Results
-from rlhf_testbed.tasks.base import SYMBOLS
 
 LEFT: dict[str, Any] = {
     "title_justify": "left",
@@ -47,7 +46,7 @@ def _contrasts(contrasts: Sequence[Contrast], title: str) -> Table:
         verdict, reason = found.decision.verdict, why_decided(found)
         high, low = found.values
         table.add_row(
-            f"{SYMBOLS.get(found.dial, found.dial)} {high:g} → {low:g}",
+            f"{symbol_of(found.dial)} {high:g} → {low:g}",
             " → ".join(found.arms),
             found.threat.removeprefix("threat_"),
             f"[{VERDICT_STYLE[verdict]}]{verdict}[/]",

@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from rlhf_testbed.report.figures import DRAWN, THREATS, Chart, Figure, plain
-from rlhf_testbed.report.sentences import bars_told, ends, seeds_told
+from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, symbol_of
 from rlhf_testbed.store.experiment_records import Results
 from rlhf_testbed.tasks.base import SYMBOLS
 
@@ -36,7 +36,7 @@ def titled(dial: str) -> str:
     >>> titled("diversity"), titled("liars_in_sight")
     ('δ (diversity)', 'liars in sight')
     """
-    return f"{SYMBOLS[dial]} ({dial})" if dial in SYMBOLS else dial.replace("_", " ")
+    return f"{symbol_of(dial)} ({dial})" if dial in SYMBOLS else symbol_of(dial)
 
 
 def figure(results: Results) -> Figure | None:

@@ -38,6 +38,7 @@ from rlhf_testbed.report.sentences import (
     ranged,
     seeds_told,
     short,
+    symbol_of,
     told_figure,
 )
 from rlhf_testbed.report.sources import Missing, Source
@@ -84,6 +85,7 @@ def write_report(path: Path) -> Path:
         "made": _made(source.results.about),
         "settings": yaml.safe_dump(source.shown_settings, sort_keys=False, allow_unicode=True),
         "symbols": SYMBOLS,
+        "symbol_of": symbol_of,
         **_shared(source, gathered),
     }
     return _write(folder / "index.html", "report.html.j2", content, with_charts=True)

@@ -269,10 +269,19 @@ def _goal(arm: ArmResults) -> str:
     return max(totals, key=lambda goal: totals[goal], default="an unintended goal")
 
 
+def symbol_of(dial: str) -> str:
+    """A dial's symbol; an option of the task in words.
+
+    >>> symbol_of("diversity"), symbol_of("liars_in_sight")
+    ('δ', 'liars in sight')
+    """
+    return SYMBOLS.get(dial) or dial.replace("_", " ")
+
+
 def _dials(results: Results, threat: str) -> list[str]:
-    """What each dial did to the threat, a phrase a dial."""
+    """What each dial or option did to the threat, a phrase each."""
     phrases = []
-    for dial, symbol in SYMBOLS.items():
+    for dial in dict.fromkeys([*SYMBOLS, *(found.dial for found in results.contrasts)]):
         verdicts = Counter(
             found.decision.verdict
             for found in results.contrasts
@@ -284,5 +293,7 @@ def _dials(results: Results, threat: str) -> list[str]:
             for verdict, count in verdicts.most_common()
         ]
         if told:
-            phrases.append(f"{symbol}: {', '.join(told)} contrast{'s' if total > 1 else ''}")
+            phrases.append(
+                f"{symbol_of(dial)}: {', '.join(told)} contrast{'s' if total > 1 else ''}"
+            )
     return phrases
