@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,9 @@ def test_the_picture_and_the_table_have_a_panel_and_a_row_each() -> None:
         ("both", "ppo"),
         ("both", "best_of_n"),
     }
+    panels = json.dumps(found.chart.to_dict(validate=False))
+    domains = set(re.findall(r'"domain": \[-0.06, [\d.]+\], "nice": false', panels))
+    assert len(domains) == 1, "panels that are compared have one scale"
     assert "Methods at the same KL from the base policy" in tables(results)
     one = results.model_copy(update={"arms": {"both": ARMS["both method=ppo"]}, "matched": []})
     assert by_method.figure(one) is None

@@ -17,6 +17,7 @@ from rlhf_testbed.experiment.methods import METHOD
 from rlhf_testbed.report.contrast_tables import LEFT
 from rlhf_testbed.report.figures import DRAWN, SMALL, THREATS, Figure, arm_colour, plain
 from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, told_figure
+from rlhf_testbed.report.threat_plane import top
 from rlhf_testbed.store.experiment_records import Results
 
 
@@ -27,13 +28,15 @@ def figure(results: Results) -> Figure | None:
         return None
     arms = list(dict.fromkeys(name.partition(METHOD)[0] for name in results.arms))
     across = alt.X("threat_1:Q", scale=alt.Scale(domain=[-0.06, 1.06]), title=THREATS["threat_1"])
-    up = alt.Y("threat_2:Q", title=THREATS["threat_2"])
+    rows = plain(_rows(results))
+    scale = alt.Scale(domain=[-0.06, top(rows)], nice=False)  # one for all: they are compared
+    up = alt.Y("threat_2:Q", scale=scale, title=THREATS["threat_2"])
     base = alt.Chart().encode(x=across, y=up, color=arm_colour(arms))
     told = [alt.Tooltip(name) for name in ("arm:N", "method:N", "threat_1:Q", "threat_2:Q")]
     layers = alt.layer(
         base.transform_filter("datum.kind=='seed'").mark_circle(size=40, opacity=0.4),
         base.transform_filter("datum.kind=='mean'")
-        .mark_rule(strokeWidth=2)
+        .mark_rule(strokeWidth=2, clip=True)
         .encode(y=alt.Y("low_2:Q", title=THREATS["threat_2"]), y2="high_2:Q"),
         base.transform_filter("datum.kind=='mean'")
         .mark_rule(strokeWidth=2)
@@ -52,7 +55,7 @@ def figure(results: Results) -> Figure | None:
         caption=f"a dot a run; diamonds: means over {seeds_told(results)}, "
         f"{bars_told(results, THREATS)}; an arm that was never exposed has no place here",
         chart=alt.concat(*panels, data=DRAWN, columns=3),
-        rows=plain(_rows(results)),
+        rows=rows,
     )
 
 

@@ -43,7 +43,7 @@ def figure(results: Results) -> Figure:
 
 
 def _chart(rows: Rows, arms: list[str]) -> Chart:
-    scale = alt.Scale(domain=[-0.06, _top(rows)], nice=False)
+    scale = alt.Scale(domain=[-0.06, top(rows)], nice=False)
     colour = arm_colour(arms)
     if len(arms) <= FEW:
         colour.legend = None
@@ -71,7 +71,7 @@ def _chart(rows: Rows, arms: list[str]) -> Chart:
     return alt.concat(*charts, data=DRAWN, columns=2, spacing=12)
 
 
-def _top(rows: Rows) -> float:
+def top(rows: Rows) -> float:
     """Where the plane ends: above all dots, and above the intervals unless they dwarf the dots."""
     dots = max(1.0, *(row["threat_2"] or 0.0 for row in rows))
     bars = max(row.get("high_2") or 0.0 for row in rows)
@@ -80,7 +80,7 @@ def _top(rows: Rows) -> float:
 
 def _cut(rows: Rows) -> bool:
     """Whether an interval goes on above the frame."""
-    return any((row.get("high_2") or 0.0) > _top(rows) for row in rows)
+    return any((row.get("high_2") or 0.0) > top(rows) for row in rows)
 
 
 def _layers(
