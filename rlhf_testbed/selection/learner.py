@@ -122,7 +122,6 @@ class Learner:
         """A response to each scenario of these places, by the policy as it is."""
         batch = left_padded([self.prompts[at] for at in places])
         ids, mask = (batch[name].to(self.accelerator.device) for name in PADDED)
-        ids = ids * mask  # the id of padding may be beyond the vocabulary
         torch.manual_seed(seed + SEEDS_A_PROCESS * self.accelerator.process_index)
         responses, logits = self._sampled(ids, mask)
         ends = responses == self.tokenizer.eos_token_id
