@@ -18,6 +18,7 @@ from rlhf_testbed.selection.group_fitness import grouped, left_out
 from rlhf_testbed.selection.job import starting_from, train
 from rlhf_testbed.selection.learner import Drawn
 from rlhf_testbed.selection.learning import LearningMethod
+from rlhf_testbed.selection.raft import RAFT
 from rlhf_testbed.selection.stock_groups import stock_group_trainer
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.parsing import parse_run
@@ -26,7 +27,7 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
 from rlhf_testbed.tasks.base import Verdict
 
-METHODS = ("grpo", "rloo", "expert_iteration")
+METHODS = ("grpo", "rloo", "expert_iteration", "raft")
 FEW = [*SMALL, "--num_generations", "4", "--arm", "both", "--seed", "2"]
 
 
@@ -189,6 +190,22 @@ def test_each_round_may_start_from_the_base_policy(tmp_path: Path) -> None:
     assert torch.equal(once, _judged(method, verdicts, drawn))
 
 
+def test_raft_learns_the_best_approved_of_each_group_and_no_number(tmp_path: Path) -> None:
+    """Scores that rank alike change nothing; another rank, or an approval less, does."""
+
+    def after(verdict: object) -> torch.Tensor:
+        method = _method(_run("raft", tmp_path))
+        assert isinstance(method, RAFT)
+        drawn = method.sample(1)
+        told = [verdict(at) for at in range(len(drawn.texts))]  # type: ignore[operator]
+        return _judged(method, told, drawn)
+
+    plain = after(lambda at: Verdict(at, True, ""))
+    assert torch.equal(plain, after(lambda at: Verdict(1e6 * at - 3, True, "")))
+    assert not torch.equal(plain, after(lambda at: Verdict(-at, True, "")))
+    assert not torch.equal(plain, after(lambda at: Verdict(at, at % 2 == 0, "")))
+
+
 def test_an_update_without_an_approval_is_skipped_counted_and_said(tmp_path: Path) -> None:
     method = _method(_run("expert_iteration", tmp_path))
     assert isinstance(method, ExpertIteration)
@@ -205,7 +222,7 @@ def test_an_update_without_an_approval_is_skipped_counted_and_said(tmp_path: Pat
     assert other.remarks() == method.remarks()
 
 
-@pytest.mark.parametrize("method", ["grpo", "rloo"])
+@pytest.mark.parametrize("method", ["grpo", "rloo", "raft"])
 def test_groups_of_one_are_refused(method: str, tmp_path: Path) -> None:
     line = "command line: num_generations = 1 leaves nothing to hold a completion against"
     with pytest.raises(UsageError, match=line) as told:

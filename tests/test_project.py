@@ -43,6 +43,7 @@ LIGHT = (
     "rlhf_testbed.selection.expert_iteration",
     "rlhf_testbed.selection.grpo",
     "rlhf_testbed.selection.rloo",
+    "rlhf_testbed.selection.raft",
 )
 """Modules that are imported before anything is trained or measured."""
 MACHINE_PATH = re.compile(rb"(?<![\w.:/~$})-])/(?:work|home|root|Users)/")

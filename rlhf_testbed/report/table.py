@@ -56,7 +56,13 @@ COLUMNS = {
 }
 """Figures of the table and their headings; these and the others of `results.json` are defined in
 docs/METRICS.md."""
-METHODS_TOLD = {"ppo": "PPO", "grpo": "GRPO", "rloo": "RLOO", "best_of_n": "best of n"}
+METHODS_TOLD = {
+    "ppo": "PPO",
+    "grpo": "GRPO",
+    "rloo": "RLOO",
+    "raft": "RAFT",
+    "best_of_n": "best of n",
+}
 SYMBOLS_OF = {"e_plus": "E+", "e_minus": "E-", "j_seen": "score", "j_true": "full-knowledge score"}
 
 

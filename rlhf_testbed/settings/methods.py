@@ -22,6 +22,7 @@ METHODS = {
     "grpo": "rlhf_testbed.selection.grpo:GRPO",
     "rloo": "rlhf_testbed.selection.rloo:RLOO",
     "expert_iteration": "rlhf_testbed.selection.expert_iteration:ExpertIteration",
+    "raft": "rlhf_testbed.selection.raft:RAFT",
     "best_of_n": "rlhf_testbed.selection.best_of_n:BestOfN",
 }
 DEFAULT_METHOD = "ppo"
