@@ -35,6 +35,7 @@ from rlhf_testbed.selection.method import Completions, Start, State
 from rlhf_testbed.selection.narrow import Narrow, samples_alike
 from rlhf_testbed.selection.reference import ReferenceMemory
 from rlhf_testbed.selection.sampling import sampled
+from rlhf_testbed.selection.shared_prompt import read, reads_alike
 from rlhf_testbed.selection.training_settings import TrainingSettings
 
 
@@ -42,8 +43,14 @@ from rlhf_testbed.selection.training_settings import TrainingSettings
 class Drawn(Completions):
     """What was sampled in one update. Shapes [episodes, tokens] unless noted."""
 
+    prompts: torch.Tensor
+    """Different ones, padded at the left: [prompts, prompt tokens]."""
+    mask: torch.Tensor
+    """1 where these have a token, 0 where they are padded."""
+    of: torch.Tensor
+    """Each episode's prompt: [episodes]."""
     sequences: torch.Tensor
-    """Prompts, padded at the left, and responses: [episodes, prompt tokens + tokens]."""
+    """Prompts and responses: [episodes, prompt tokens + tokens]."""
     real: torch.Tensor
     """1 where `sequences` has a token: what comes after an end counts as one."""
     responses: torch.Tensor
@@ -106,6 +113,9 @@ class Learner:
         self.memory = ReferenceMemory()
         self.narrow = Narrow([self.model, *([self.reference] if self.reference else [])])
         self.samples_itself = samples_alike(plain(self.model))
+        # DistributedDataParallel is to see one reading for each step.
+        alone = self.accelerator.num_processes == 1
+        self.shares_prompts = alone and reads_alike(self.policy, self.narrow)
 
     @property
     def model(self) -> torch.nn.Module:
@@ -120,15 +130,17 @@ class Learner:
     @torch.no_grad()
     def sample(self, places: Sequence[int], seed: int) -> Drawn:
         """A response to each scenario of these places, by the policy as it is."""
-        batch = left_padded([self.prompts[at] for at in places])
-        ids, mask = (batch[name].to(self.accelerator.device) for name in PADDED)
+        device, different = self.accelerator.device, list(dict.fromkeys(places))
+        batch = left_padded([self.prompts[at] for at in different])
+        ids, mask = (batch[name].to(device) for name in PADDED)
+        of = torch.tensor([different.index(at) for at in places], device=device)
         torch.manual_seed(seed + SEEDS_A_PROCESS * self.accelerator.process_index)
-        responses, logits = self._sampled(ids, mask)
+        responses, logits = self._sampled(ids, mask, of)
         ends = responses == self.tokenizer.eos_token_id
         kept = (ends.cumsum(1) - ends.long()) == 0
         responses = responses.masked_fill(~kept, self.tokenizer.eos_token_id)
-        real = torch.cat([mask, torch.ones_like(responses)], dim=1)
-        sequences = torch.cat([ids, responses], dim=1)
+        real = torch.cat([mask[of], torch.ones_like(responses)], dim=1)
+        sequences = torch.cat([ids[of], responses], dim=1)
         found = _chosen(logits, responses).masked_fill(~kept, 0.0)
         keys = [(at, *row) for at, row in zip(places, responses.tolist(), strict=True)]
         reference = self.memory.of(
@@ -137,6 +149,9 @@ class Learner:
         return Drawn(
             scenarios=[self.scenarios[at] for at in places],
             texts=[self.live().text(row) for row in responses.tolist()],
+            prompts=ids,
+            mask=mask,
+            of=of,
             sequences=sequences,
             real=real,
             responses=responses,
@@ -147,7 +162,11 @@ class Learner:
 
     def log_probs(self, drawn: Drawn) -> torch.Tensor:
         """By the policy as it is, with gradients; 0 where nothing is kept."""
-        found = self._read(self.policy, drawn.sequences, drawn.real, drawn.responses.shape[1])
+        if self.shares_prompts:
+            asked = drawn.prompts, drawn.mask, drawn.of, drawn.responses
+            found = read(self.policy, *asked, self.narrow).float()
+        else:
+            found = self._read(self.policy, drawn.sequences, drawn.real, drawn.responses.shape[1])
         return _chosen(found, drawn.responses).masked_fill(~drawn.kept, 0.0)
 
     @contextmanager
@@ -214,16 +233,18 @@ class Learner:
         policy.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
-    def _sampled(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _sampled(
+        self, ids: torch.Tensor, mask: torch.Tensor, of: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens [episodes, tokens] and their logits, by the loop of a few tokens or by
         transformers' own."""
         model = plain(self.model)
         if self.samples_itself:
             with self.narrow.to(1):
-                return sampled(model, ids, mask, self.length, 1.0)
+                return sampled(model, ids, mask, self.length, 1.0, of)
         written = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
+            input_ids=ids[of],
+            attention_mask=mask[of],
             max_new_tokens=self.length,
             do_sample=True,
             top_k=0,

@@ -59,7 +59,7 @@ class Narrow:
             whole, layers[-1].forward = layers[-1].forward, _forward(self, layers[-1])
             with self.to(2):
                 after = _states(backbone)
-            if not _same(before[:, -2:], after):
+            if not same(before[:, -2:], after):
                 layers[-1].forward = whole
         causal = isinstance(inner, PreTrainedModel)
         output = inner.get_output_embeddings() if causal else None
@@ -69,7 +69,7 @@ class Narrow:
 
 def samples_alike(model: Any) -> bool:
     """Whether `sampled` draws from a model what its own `generate` draws, tried on two prompts."""
-    ids, mask = _prompts(model)
+    ids, mask = short_prompts(model)
     told = GenerationConfig(max_new_tokens=3, do_sample=True, top_k=0, top_p=1.0, temperature=1.0)
     asked = {"generation_config": told, "return_dict_in_generate": True, "output_scores": True}
     with torch.random.fork_rng(), torch.no_grad():
@@ -81,7 +81,7 @@ def samples_alike(model: Any) -> bool:
         except Exception:  # whatever a model of another make says to being read in steps
             return False
     drawn, scores = there.sequences[:, ids.shape[1] :], torch.stack(there.scores, dim=1)
-    return torch.equal(drawn, tokens) and _same(scores, logits)
+    return torch.equal(drawn, tokens) and same(scores, logits)
 
 
 def _made_alike(module: torch.nn.Module) -> bool:
@@ -102,13 +102,13 @@ def _forward(narrow: Narrow, layer: Any) -> Callable[..., torch.Tensor]:
 
 def _states(backbone: torch.nn.Module) -> torch.Tensor:
     """The last hidden states of a few tokens: [prompts, tokens, size]."""
-    ids, mask = _prompts(backbone)
+    ids, mask = short_prompts(backbone)
     read = backbone(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
     found: torch.Tensor = read.hidden_states[-1]
     return found
 
 
-def _prompts(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+def short_prompts(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """Two prompts of different lengths, padded at the left, and their mask."""
     device = next(model.parameters()).device
     ids = torch.tensor([[0, 1, 2, 1, 2], [2, 2, 1, 2, 1]], device=device)
@@ -117,6 +117,7 @@ def _prompts(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, mask
 
 
-def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are the same but for rounding."""
     most = SAME if one.dtype == torch.float32 else SAME_IN_HALF
     return one.shape == other.shape and torch.allclose(one, other, rtol=most, atol=most)
