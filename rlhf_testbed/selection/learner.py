@@ -27,15 +27,15 @@ from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language import Language, left_padded
 from rlhf_testbed.policy.language_policy import longest_response
 from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
-from rlhf_testbed.selection import training_state
+from rlhf_testbed.selection import reading, training_state
 from rlhf_testbed.selection.dropout import switch_dropout_off
 from rlhf_testbed.selection.lora import lora_config
 from rlhf_testbed.selection.merging import merged, plain
 from rlhf_testbed.selection.method import Completions, Start, State
 from rlhf_testbed.selection.narrow import Narrow, samples_alike
+from rlhf_testbed.selection.reading import Written
 from rlhf_testbed.selection.reference import ReferenceMemory
 from rlhf_testbed.selection.sampling import sampled
-from rlhf_testbed.selection.shared_prompt import read, reads_alike
 from rlhf_testbed.selection.training_settings import TrainingSettings
 
 
@@ -43,22 +43,17 @@ from rlhf_testbed.selection.training_settings import TrainingSettings
 class Drawn(Completions):
     """What was sampled in one update. Shapes [episodes, tokens] unless noted."""
 
-    prompts: torch.Tensor
-    """Different ones, padded at the left: [prompts, prompt tokens]."""
-    mask: torch.Tensor
-    """1 where these have a token, 0 where they are padded."""
-    of: torch.Tensor
-    """Each episode's prompt: [episodes]."""
-    sequences: torch.Tensor
-    """Prompts and responses: [episodes, prompt tokens + tokens]."""
-    real: torch.Tensor
-    """1 where `sequences` has a token: what comes after an end counts as one."""
-    responses: torch.Tensor
+    written: Written
     kept: torch.Tensor
     """True up to a response's end, which is one of its tokens."""
     log_probs: torch.Tensor
     """By the policy that sampled, in nats; 0 where nothing is kept. So are the next."""
     reference: torch.Tensor
+
+    @property
+    def responses(self) -> torch.Tensor:
+        """Tokens, ends after the first one included."""
+        return self.written.responses
 
     @property
     def kl(self) -> list[float]:
@@ -102,6 +97,8 @@ class Learner:
         self.max_grad_norm = max_grad_norm
         optimiser = kind(_groups(policy, settings.weight_decay), **options)
         self.policy, self.optimiser = self.accelerator.prepare(policy, optimiser)
+        self.model: torch.nn.Module = self.accelerator.unwrap_model(self.policy)
+        """The policy as torch has it, with its adapter where there is one."""
         if self.reference is not None:
             self.reference.to(self.accelerator.device)
         self.schedule = get_scheduler(
@@ -115,13 +112,7 @@ class Learner:
         self.samples_itself = samples_alike(plain(self.model))
         # DistributedDataParallel is to see one reading for each step.
         alone = self.accelerator.num_processes == 1
-        self.shares_prompts = alone and reads_alike(self.policy, self.narrow)
-
-    @property
-    def model(self) -> torch.nn.Module:
-        """The policy as torch has it, with its adapter where there is one."""
-        found: torch.nn.Module = self.accelerator.unwrap_model(self.policy)
-        return found
+        self.shares_prompts = alone and reading.alike(self.policy, self.narrow)
 
     def live(self) -> Language:
         """The policy as it is now, to be read and scored."""
@@ -139,22 +130,15 @@ class Learner:
         ends = responses == self.tokenizer.eos_token_id
         kept = (ends.cumsum(1) - ends.long()) == 0
         responses = responses.masked_fill(~kept, self.tokenizer.eos_token_id)
-        real = torch.cat([mask[of], torch.ones_like(responses)], dim=1)
-        sequences = torch.cat([ids[of], responses], dim=1)
+        written = Written(ids, mask, of, responses)
         found = _chosen(logits, responses).masked_fill(~kept, 0.0)
         keys = [(at, *row) for at, row in zip(places, responses.tolist(), strict=True)]
-        reference = self.memory.of(
-            keys, lambda new: self._by_reference(sequences[new], real[new], responses[new])
-        )
+        reference = self.memory.of(keys, lambda new: self._by_reference(written.some(new)))
+        live = self.live()
         return Drawn(
             scenarios=[self.scenarios[at] for at in places],
-            texts=[self.live().text(row) for row in responses.tolist()],
-            prompts=ids,
-            mask=mask,
-            of=of,
-            sequences=sequences,
-            real=real,
-            responses=responses,
+            texts=[live.text(row) for row in responses.tolist()],
+            written=written,
             kept=kept,
             log_probs=found,
             reference=reference.to(found.device).masked_fill(~kept, 0.0),
@@ -162,11 +146,7 @@ class Learner:
 
     def log_probs(self, drawn: Drawn) -> torch.Tensor:
         """By the policy as it is, with gradients; 0 where nothing is kept."""
-        if self.shares_prompts:
-            asked = drawn.prompts, drawn.mask, drawn.of, drawn.responses
-            found = read(self.policy, *asked, self.narrow).float()
-        else:
-            found = self._read(self.policy, drawn.sequences, drawn.real, drawn.responses.shape[1])
+        found = self._read(self.policy, drawn.written)
         return _chosen(found, drawn.responses).masked_fill(~drawn.kept, 0.0)
 
     @contextmanager
@@ -255,31 +235,18 @@ class Learner:
         )
         return written.sequences[:, ids.shape[1] :], torch.stack(written.logits, dim=1).float()
 
-    def _by_reference(
-        self, sequences: torch.Tensor, real: torch.Tensor, responses: torch.Tensor
-    ) -> torch.Tensor:
-        """Log-probabilities of responses by the base policy: [episodes, tokens]."""
+    def _by_reference(self, written: Written) -> torch.Tensor:
+        """Log-probabilities of responses by the base policy: [completions, tokens]."""
         policy = self.model
         other = policy if self.reference is None else self.reference
         without = policy.disable_adapter() if isinstance(policy, PeftModel) else nullcontext()
         with torch.no_grad(), without:
-            logits = self._read(other, sequences, real, responses.shape[1])
-        return _chosen(logits, responses)
+            return _chosen(self._read(other, written), written.responses)
 
-    def _read(
-        self, model: torch.nn.Module, sequences: torch.Tensor, real: torch.Tensor, tokens: int
-    ) -> torch.Tensor:
-        """Logits of the last `tokens` tokens: [episodes, tokens, words]."""
-        mask = real[:, :-1]
-        with self.narrow.to(tokens):
-            read = model(
-                input_ids=sequences[:, :-1],
-                attention_mask=mask,
-                position_ids=(mask.cumsum(1) - mask),
-                use_cache=False,
-            )
-        logits: torch.Tensor = read.logits[:, -tokens:].float()
-        return logits
+    def _read(self, model: torch.nn.Module, written: Written) -> torch.Tensor:
+        """Logits of the responses: [completions, tokens, words]."""
+        read = reading.shared if self.shares_prompts else reading.whole
+        return read(model, written, self.narrow)
 
 
 PADDED = ("input_ids", "attention_mask")
