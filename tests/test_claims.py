@@ -15,9 +15,10 @@ from rlhf_testbed.store.experiment_records import Results
 from test_words import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+METHODS = (ROOT / "docs" / "METHODS.md").read_text(encoding="utf-8")
 FILED = sorted((ROOT / "docs" / "results").glob("*/results.json"))
 NUMBER = re.compile(r"(?<![\w.-])[-−]?\d+\.\d+(?![\w.])")
-LINK = re.compile(r"\(docs/results/([\w-]+)/README\.md\)")
+LINK = re.compile(r"\((?:docs/)?results/([\w-]+)/README\.md\)")
 
 
 class Claim(NamedTuple):
@@ -64,8 +65,9 @@ def unfounded(claim: Claim) -> list[str]:
     return lacking
 
 
-def test_every_number_stands_in_the_results_that_it_is_said_of() -> None:
-    found = claims(README)
+@pytest.mark.parametrize("page", [README, METHODS], ids=["README", "METHODS"])
+def test_every_number_stands_in_the_results_that_it_is_said_of(page: str) -> None:
+    found = claims(page)
     assert len(found) > 1
     for claim in found:
         assert claim.folders, f"names no results: {claim.text}"

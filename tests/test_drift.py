@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from rlhf_testbed.experiment.drift import beside
 from rlhf_testbed.measures.statistics import seeds_for_equivalence, seeds_needed
 from rlhf_testbed.report.drift_table import drift_told
-from rlhf_testbed.report.publish import tables
+from rlhf_testbed.report.publish import publish, tables
 from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.record import read, write
 from rlhf_testbed.store.experiment_records import About, ArmResults, Results
 from scripted_runs import ENVIRONMENT
 from test_contrasts import BOUNDS, arm_with
@@ -75,3 +77,18 @@ def test_a_control_of_something_else_is_refused() -> None:
 def test_constant_figures_take_two_seeds(deviation: float) -> None:
     """Figures that differ by rounding alone left no power to be computed."""
     assert seeds_needed(deviation, 0.3) == seeds_for_equivalence(deviation, 0.3) == 2
+
+
+def test_a_published_result_can_be_put_beside_a_control(tmp_path: Path) -> None:
+    """Its own folder is source and target; its bounds are those that it names."""
+    bounds = {"threat_1": 5.0, "threat_2": 5.0}
+    selected = _results("corridor", both=arm_with(0, 0, THREATS))
+    write(tmp_path / "filed" / Results.file, selected.model_copy(update={"bounds": bounds}))
+    (tmp_path / "filed" / "plane.png").write_bytes(b"drawn")
+    write(tmp_path / "dealt" / Results.file, _results("corridor", both=arm_with(0, 0, DEALT)))
+    page = publish(tmp_path / "filed", tmp_path / "filed", tmp_path / "dealt")
+    found = read(tmp_path / "filed" / Results.file, Results)
+    assert [one.arm for one in found.drift] == ["both", "both"]
+    assert all("±5" in one.contrast.decision.reason for one in found.drift)
+    assert "Selection or drift" in page.read_text(encoding="utf-8")
+    assert (tmp_path / "filed" / "plane.png").read_bytes() == b"drawn"

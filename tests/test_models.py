@@ -21,12 +21,13 @@ from conftest import SMALL
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.policy.base_policy import ensure_base_policy
 from rlhf_testbed.policy.language import load_language, small_language
+from rlhf_testbed.selection.grpo import GRPO
 from rlhf_testbed.selection.job import starting_from, train
 from rlhf_testbed.selection.ppo import PPO
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
-from rlhf_testbed.tasks.base import Dials
+from rlhf_testbed.tasks.base import Dials, Verdict
 from rlhf_testbed.tasks.corridor import Corridor
 
 pytestmark = pytest.mark.slow
@@ -108,6 +109,26 @@ def test_a_causal_language_model_trains_and_is_measured(
     assert 0 <= measures.figure("threat_2") < 20
 
 
+@pytest.mark.parametrize("lora", [False, True], ids=["all weights", "lora"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shared_learner_reads_and_trains_it(kind: str, lora: bool, tmp_path: Path) -> None:
+    """GRPO's, RLOO's, expert iteration's and RAFT's: what was sampled is read again as it was
+    written, each prompt once or in whole sequences, and a step changes the policy."""
+    peft = ["--use_peft", "true", "--lora_r", "4"] if lora else []
+    byte_level = {"words": letters(), "max_position_embeddings": 512} if kind == "qwen2" else {}
+    model = saved(tmp_path / "model", kind, **byte_level)
+    grpo = ["--method", "grpo", "--num_generations", "4", "--beta", "0"]
+    run = parse_run(_words(tmp_path / "run", model, *grpo, *peft))
+    method = GRPO(starting_from(run, ensure_base_policy(run)))
+    drawn, learner = method.sample(1), method.learner
+    assert drawn.kl == pytest.approx([0.0] * 16, abs=1e-3)
+    again = learner.log_probs(drawn)
+    torch.testing.assert_close(again, drawn.log_probs, rtol=1e-3, atol=1e-3)
+    verdicts = [Verdict(float(at % 3), True, "") for at in range(16)]
+    method.select(drawn, method.fitness(drawn, verdicts))
+    assert not torch.equal(learner.log_probs(drawn), again)
+
+
 def test_padding_beyond_the_vocabulary_is_never_read(tmp_path: Path) -> None:
     """A tokenizer without one of its own; slices of a rollout end at different lengths."""
     model = saved(tmp_path / "model", "qwen2", letters(), max_position_embeddings=512)
@@ -129,8 +150,6 @@ def _first_kl(model: Path, folder: Path) -> list[float]:
 
 
 def _scored(rollout: Any) -> list[Any]:
-    from rlhf_testbed.tasks.base import Verdict
-
     return [Verdict(1.0, True, "")] * len(rollout.texts)
 
 

@@ -53,6 +53,7 @@ def summarise(experiment: Experiment, took: Took | None = None) -> Results:
         arms=arms,
         contrasts=contrasts(arms, _bounds(experiment)),
         matched=matched(paths, arms, _episodes(experiment, runs)) if paths else [],
+        bounds=_bounds(experiment),
         passing=_passing(experiment, runs, gates),
         about=About(
             config=experiment.given[1],

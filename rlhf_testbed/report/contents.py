@@ -105,11 +105,11 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
 def draw_headlines(results: Results, folder: Path) -> list[Path]:
     """Writes the pictures by which an experiment in `folder` is known; returns the files.
 
-    The threat plane; dose and response where dials were varied; proxy and gold where the training
-    overseer learned from a teacher.
+    The threat plane, or one for each method where there are several; dose and response where dials
+    were varied; proxy and gold where the training overseer learned from a teacher.
     """
-    drawn = (dose, generalisation, by_method, threat_plane)
-    found = [each.figure(results) for each in drawn]
+    plane = by_method.figure(results) or threat_plane.figure(results)
+    found = [dose.figure(results), generalisation.figure(results), plane]
     if learned(results):
         found.append(proxy_and_gold.figure(Source.of(folder).runs))
     return [file for figure in found if figure for file in save(figure, folder)]

@@ -21,8 +21,8 @@ from rlhf_testbed.report.sentences import commit_told
 from rlhf_testbed.report.table import PRINTED
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text
-from rlhf_testbed.shared.record import read, read_settings, write
-from rlhf_testbed.store.experiment_records import About, ExperimentFile, Results
+from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.store.experiment_records import About, Results
 
 WIDTH = 100
 """Columns of the tables."""
@@ -38,19 +38,19 @@ def publish(
 ) -> Path:
     """Writes the folder and returns its README.md; raises `UsageError` without results.
 
+    `source`: an experiment's folder, or one that was published, which may be the target itself.
     `control`: an experiment of the same arms with `scores: shuffled`, to stand beside them.
     """
     results = _results(source)
     if control:
-        asked = read_settings(source / ExperimentFile.file, ExperimentFile)
-        bounds = {"threat_1": asked.equivalent_threat_1, "threat_2": asked.equivalent_threat_2}
-        found = beside(results, _results(control), bounds)
+        found = beside(results, _results(control), results.bounds)
         results = results.model_copy(update={"drift": found})
     target.mkdir(parents=True, exist_ok=True)
     write(target / Results.file, results)
     pictures = sorted(source.glob("*.png"))
     for picture in pictures:
-        shutil.copyfile(picture, target / picture.name)
+        if source.resolve() != target.resolve():
+            shutil.copyfile(picture, target / picture.name)
     here = target.resolve().is_relative_to(definitions.resolve().parent.parent)
     link = os.path.relpath(definitions, target) if here else str(definitions)
     drawn = "\n".join(f"![]({picture.name})" for picture in pictures)

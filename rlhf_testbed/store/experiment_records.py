@@ -24,6 +24,10 @@ SEEDS: Inference = "training seeds of one base policy"
 BASES: Inference = "base policies"
 
 
+EQUIVALENT = {"threat_1": 0.1, "threat_2": 0.3}
+"""Bounds of equivalence where results are older than their entry for it."""
+
+
 class ExperimentFile(Record):
     """What an experiment runs. A folder that holds another one is refused."""
 
@@ -284,6 +288,8 @@ class Results(Record):
     """At the same KL; where an experiment has several methods."""
     drift: list[Drift] = []
     """Beside a control for drift, where one was named."""
+    bounds: dict[str, float] = EQUIVALENT
+    """By threat, the difference within which two arms are equivalent."""
     passing: Passing | None = None
     """Where gates passed for some base policies and not for others."""
     about: About
