@@ -7,8 +7,8 @@
     select    steps of supervised learning on those alone
 
 Scores decide who is bred from, and no number that an overseer gave reaches the optimiser. Beside
-expert iteration it tells what approval selects from what scores select. (Reward ranked
-fine-tuning, Dong et al. 2023, arXiv 2304.06767.)
+expert iteration it tells what approval selects from what scores select. (Dong et al. 2023, arXiv
+2304.06767.)
 """
 
 from __future__ import annotations
