@@ -1,76 +1,122 @@
-"""A prompt that is read once for all of its completions gives what whole sequences give."""
+"""Ledgers and generations: what is filed can be read, filtered, and is refused when damaged."""
 
 from __future__ import annotations
 
-from typing import Any
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from rich.console import Console
 
-from rlhf_testbed.selection import reading
-from rlhf_testbed.selection.narrow import Narrow
-from rlhf_testbed.selection.reading import Written
-
-
-def _model() -> Any:
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=20, num_attention_heads=2, **shape))
+from rlhf_testbed.report.generations import print_generations
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store import ledger
+from rlhf_testbed.store.generations import Filter, generations, parse_updates
+from scripted_runs import write_run
 
 
-def _written(tokens: int) -> Written:
-    """Three prompts of different lengths, with two, one and three completions."""
-    prompts = torch.randint(2, 20, (3, 9))
-    mask = torch.ones_like(prompts)
-    mask[0, :4], mask[2, :1] = 0, 0
-    of = torch.tensor([0, 2, 0, 1, 2, 2])
-    return Written(prompts, mask, of, torch.randint(2, 20, (6, tokens)))
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three updates. Tests must not change it."""
+    folder = tmp_path_factory.mktemp("runs") / "both-1"
+    write_run(folder, "both", 1, updates=3, episodes=16, measured=False)
+    return folder
 
 
-@pytest.mark.parametrize("tokens", [1, 2, 5])
-def test_logits_and_every_gradient_are_those_of_whole_sequences(tokens: int) -> None:
-    model = _model()
-    narrow, written = Narrow([model]), _written(tokens)
-    weights = torch.randn(6, tokens, 20)
-    found = []
-    for read in (reading.whole, reading.shared):
-        logits = read(model, written, narrow)
-        found.append((logits, *torch.autograd.grad((logits * weights).sum(), model.parameters())))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-    assert reading.alike(model, narrow)
+@pytest.fixture
+def copied(run: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    shutil.copytree(run, tmp_path / "run")
+    return tmp_path / "run"
 
 
-def test_some_completions_are_read_by_themselves() -> None:
-    model = _model()
-    narrow, written = Narrow([model]), _written(4)
-    some = reading.shared(model, written.some([4, 1]), narrow)
-    torch.testing.assert_close(some, reading.whole(model, written, narrow)[[4, 1]])
+def test_filters(run: Path) -> None:
+    everything = generations(run, Filter())
+    assert len(everything) == 48
+    approved = generations(run, Filter(approved=True))
+    rejected = generations(run, Filter(approved=False))
+    assert {one.verdict.approved for one in approved} == {True}
+    assert {one.verdict.approved for one in rejected} == {False}
+    assert len(approved) + len(rejected) == 48
+    unwanted = generations(run, Filter(unwanted=True))
+    assert {one.truth.approved for one in unwanted} == {False}
+    assert len(unwanted) + len(generations(run, Filter(unwanted=False))) == 48
+    assert {one.row.update for one in generations(run, Filter(updates=range(2, 4)))} == {2, 3}
+    rightwards = generations(run, Filter(text="right"))
+    assert 0 < len(rightwards) < 48
+    assert all("right" in one.row.response for one in rightwards)
+    assert len(generations(run, Filter(), limit=5)) == 5
+    assert generations(run, Filter(arm="both", seed=1)) == everything
 
 
-class _Broken(torch.nn.Module):
-    """A model whose keys and values are cut off, or lost, or shifted."""
-
-    def __init__(self, how: str) -> None:
-        super().__init__()
-        self.inner, self.how = _model(), how
-        self.device = torch.device("cpu")
-
-    def forward(self, **given: Any) -> Any:
-        cache = given.get("cache")
-        if cache is not None and self.how == "cut off":
-            for layer in cache.layers:
-                layer.keys, layer.values = layer.keys.detach(), layer.values.detach()
-        if cache is not None and self.how == "shifted":
-            given["position_ids"] = given["position_ids"] + 1
-        read = self.inner(**given)
-        if self.how == "lost":
-            read.cache = None
-        return read
+def test_a_filter_that_names_what_is_not_there_says_what_is(run: Path) -> None:
+    with pytest.raises(UsageError, match=r"no run with arm = neither \(there are: both\)"):
+        generations(run, Filter(arm="neither"))
+    with pytest.raises(UsageError, match="--update = x can't be read"):
+        parse_updates("x")
+    with pytest.raises(UsageError, match="can't be read"):
+        parse_updates("9-3")
 
 
-@pytest.mark.parametrize("how", ["cut off", "shifted", "lost"])
-def test_a_model_that_reads_otherwise_in_two_parts_is_noticed(how: str) -> None:
-    model = _Broken(how)
-    assert not reading.alike(model, Narrow([model.inner]))
+def test_a_generation_is_shown_from_both_sides(run: Path) -> None:
+    hidden = next(one for one in generations(run, Filter()) if one.row.view.unseen)
+    out = io.StringIO()
+    print_generations([hidden], Console(file=out, width=400))
+    shown, name = out.getvalue(), hidden.row.view.unseen[0]
+    assert hidden.row.prompt in shown
+    assert f"{name}: (unseen)" in shown
+    assert f"{name}: dark flower bed" in shown
+    assert hidden.truth.reason in shown
+    seen_line = next(line for line in shown.splitlines() if "overseer saw" in line)
+    assert "dark flower bed" not in seen_line
+
+
+def test_markup_in_a_response_is_shown_as_text(run: Path) -> None:
+    generation = generations(run, Filter(), limit=1)[0]
+    strange = generation._replace(row=replace(generation.row, response="[bold]x[/] [red]"))
+    out = io.StringIO()
+    print_generations([strange], Console(file=out, width=200))
+    assert "[bold]x[/] [red]" in out.getvalue()
+
+
+def test_a_damaged_file_is_named(copied: Path) -> None:
+    file = copied / "ledger" / "00002.parquet"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(UsageError, match=r"00002\.parquet: damaged ledger") as raised:
+        generations(copied, Filter())
+    assert "\n" not in str(raised.value)
+
+
+def test_a_gap_is_named(copied: Path) -> None:
+    (copied / "ledger" / "00002.parquet").unlink()
+    with pytest.raises(UsageError, match=r"update 2 is missing \(found 00003\.parquet in "):
+        generations(copied, Filter())
+
+
+def test_another_schema_is_named(copied: Path) -> None:
+    file = copied / "ledger" / "00001.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["view"]), file)
+    with pytest.raises(UsageError, match="columns view are missing or not known"):
+        generations(copied, Filter())
+
+
+def test_an_empty_ledger_is_named(copied: Path) -> None:
+    shutil.rmtree(copied / "ledger")
+    with pytest.raises(UsageError, match="no generations here"):
+        generations(copied, Filter())
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="neither a run"):
+        generations(tmp_path, Filter())
+
+
+def test_rows_keep_scenario_outcome_and_verdict(run: Path) -> None:
+    row = ledger.read(run / "ledger")[0]
+    assert row.scenario.facts == json.loads(row.facts_json)
+    assert row.outcome.facts == json.loads(row.outcome_json)
+    assert row.verdict.reason == row.reason
