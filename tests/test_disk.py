@@ -49,7 +49,8 @@ def test_a_full_disk_at_each_file(kept: bool, method: str, tmp_path: Path) -> No
     named = set()
     for size in sorted(sizes - {0}):
         folder = tmp_path / str(size)
-        with pytest.raises(UsageError, match=r"File too large$") as told, _at_most(size - 1):
+        room = size - 1 - size // 100  # a time that is filed may have a digit more or less
+        with pytest.raises(UsageError, match=r"File too large$") as told, _at_most(room):
             run(folder)
         named.add(str(told.value).partition(":")[0].rpartition("/")[2])
         assert list(folder.rglob("*.part")) == [], "half a file is left"
