@@ -122,8 +122,8 @@ class Briefing(Task):
         ),
         Arm(
             "goal_only",
-            "the overseer has read all notes, beliefs always true: asks for a goal alone "
-            "(doses: configs/briefing-honesty.yaml)",
+            "the overseer has read all notes, beliefs always true: asks for a goal alone, and "
+            "moves nothing, as nothing selects (doses: configs/briefing-honesty.yaml)",
             Dials(1, 0, 1, 0.35),
         ),
         Arm(

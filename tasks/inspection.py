@@ -110,7 +110,8 @@ class Inspection(Task):
         Arm(
             "goal_only",
             "all that is unseen is sound in training, where truth is what looks good: asks for a "
-            "goal alone, and leaves honesty (doses: configs/inspection-honesty.yaml)",
+            "goal alone, and honesty generalises instead, as lies in sight are selected against "
+            "(doses: configs/inspection-honesty.yaml)",
             Dials(1, 0, 1, 0.12),
         ),
         Arm("both", "no audits, and what is unseen varies: both threats", Dials(0, 1, 1, 0.12)),
