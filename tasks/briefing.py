@@ -123,7 +123,8 @@ class Briefing(Task):
         Arm(
             "goal_only",
             "the overseer has read all notes, beliefs always true: asks for a goal alone, and "
-            "moves nothing, as nothing selects (doses: configs/briefing-honesty.yaml)",
+            "moves nothing, as nothing selects (doses: configs/briefing-honesty.yaml), unless the "
+            "notes are hard to find (doses: configs/briefing-hard-notes.yaml)",
             Dials(1, 0, 1, 0.35),
         ),
         Arm(
