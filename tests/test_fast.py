@@ -150,3 +150,30 @@ def test_a_model_that_samples_in_another_way_is_told(
     assert samples_alike(model)
     monkeypatch.setattr(narrow, "sampled", lambda *_, **__: 1 / 0)
     assert not samples_alike(model)
+
+
+def test_the_trial_of_sampling_goes_past_an_end(tmp_path: Path) -> None:
+    """A model that ends at once, and that can't read a token behind what it has kept."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(saved(tmp_path, "llama")).eval()
+    end = model.generation_config.eos_token_id
+
+    def ends(module: object, given: object, logits: torch.Tensor) -> torch.Tensor:
+        return logits.index_fill(-1, torch.tensor([end]), 100.0)
+
+    model.lm_head.register_forward_hook(ends)
+    assert samples_alike(model)
+    generate = model.generate
+
+    def generated(**asked: object) -> object:
+        """Transformers' own way, which reads the whole text again for each token."""
+        return generate(**{**asked, "use_cache": False})
+
+    model.generate = generated
+
+    def without(module: object, given: object, named: dict[str, object]) -> tuple[object, object]:
+        return given, {**named, "use_cache": False}
+
+    model.register_forward_pre_hook(without, with_kwargs=True)
+    assert not samples_alike(model)

@@ -182,7 +182,7 @@ def test_a_failure_after_the_first_update_keeps_the_folder(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["nosuch/model/here", "./nosuch", "/nosuch", "~/nosuch"])
 def test_a_mistyped_folder_is_told_without_asking_the_hub(name: str, here: Path) -> None:
-    from rlhf_testbed.policy.place import place_of
+    from rlhf_testbed.settings.place import place_of
 
     (here / "HERE").mkdir()
     with pytest.raises(UsageError, match="no such folder"):
@@ -192,7 +192,7 @@ def test_a_mistyped_folder_is_told_without_asking_the_hub(name: str, here: Path)
 
 
 def test_an_adapter_is_no_model(tmp_path: Path) -> None:
-    from rlhf_testbed.policy.place import place_of
+    from rlhf_testbed.settings.place import place_of
 
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(UsageError, match="is a LoRA adapter without its model"):

@@ -248,3 +248,21 @@ def test_padding_that_is_the_end_sharded_half_precision_and_tied_all_train(tmp_p
     assert len(list((tmp_path / "odd").glob("model-*.safetensors"))) > 1
     run = train(parse_run(_words(tmp_path / "run", tmp_path / "odd")), lambda step: None)
     assert len(ledger.read(run.ledger)) == 32
+
+
+def test_what_peft_refuses_is_told_in_a_line(tmp_path: Path) -> None:
+    model = saved(tmp_path / "mamba", "mamba")
+    told = _refused(model, tmp_path / "run", "--use_peft", "true")
+    assert told.startswith("use_peft: LoRA can't adapt this model so: ")
+    llama = saved(tmp_path / "llama", "llama")
+    more = ["--use_peft", "true", "--lora_target_parameters", "q_proj.weight"]
+    told = _refused(llama, tmp_path / "other", *more)
+    assert told.startswith("use_peft: LoRA can't adapt this model so: ")
+
+
+def test_lora_finds_its_modules_where_pefts_own_are_not_there(tmp_path: Path) -> None:
+    """Mixtral's experts are parameters here, not modules, for which peft's list has names."""
+    model = saved(tmp_path / "model", "mixtral")
+    more = ["--use_peft", "true", "--lora_r", "4"]
+    run = train(parse_run(_words(tmp_path / "run", model, *more)), lambda step: None)
+    assert len(ledger.read(run.ledger)) == 32

@@ -40,9 +40,9 @@ from rlhf_testbed.contract.rules import OPEN, SEED
 from rlhf_testbed.evaluation.goals import utility_of
 from rlhf_testbed.experiment.gates import NAMED_FROM, scripted_log_policy
 from rlhf_testbed.measures.goal_directedness import goal_directedness, meg
-from rlhf_testbed.policy.base_policy import Learning, learn
 from rlhf_testbed.policy.language import Language, small_language
 from rlhf_testbed.policy.language_policy import LanguagePolicy
+from rlhf_testbed.policy.teaching import Learning, learn
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.tasks.base import Scenario, ScriptedPolicy
 

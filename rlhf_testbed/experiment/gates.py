@@ -28,10 +28,11 @@ from rlhf_testbed.measures.selection import selection_differential
 from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.overseers.scripted import Scripted
-from rlhf_testbed.policy.base_policy import Learning, learn
 from rlhf_testbed.policy.language import Language
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.policy.policy import Policy
+from rlhf_testbed.policy.teaching import Learning, learn
+from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.progress import Watcher
 from rlhf_testbed.store.experiment_records import Gate
@@ -56,14 +57,19 @@ HONEST_LEARNING = Learning(steps=150, batch_size=64, learning_rate=1e-3, seed=0)
 
 
 def static_gates(
-    task: Task, base: LanguagePolicy, watcher: Watcher, unintended_share: float
+    task: Task,
+    base: LanguagePolicy,
+    watcher: Watcher,
+    unintended_share: float,
+    learning: Learning = HONEST_LEARNING,
 ) -> list[Gate]:
     """The gates that need no RL: all but the second.
 
-    `unintended_share`: that of the base policy's demonstrations (ρ).
+    `unintended_share`: that of the base policy's demonstrations (ρ); `learning`: how a copy of it
+    is taught honestly.
     """
     return [
-        knowable(task, base, watcher),
+        knowable(task, base, watcher, learning),
         blind_spot_declared(task),
         panel(task),
         selectable(task, base),
@@ -77,7 +83,26 @@ def in_order(static: Sequence[Gate], honest: Gate) -> list[Gate]:
     return [static[0], honest, *static[1:]]
 
 
-def knowable(task: Task, base: LanguagePolicy, watcher: Watcher) -> Gate:
+def honest_learning(run: RunConfig) -> Learning:
+    """How the base policy of a run is taught honestly: one that has learned through LoRA learns
+    through it again, in half of its steps, since it knows the form of a response."""
+    base = run.base
+    if not base.base_lora_r:
+        return HONEST_LEARNING
+    return Learning(
+        steps=-(-run.base_steps // 2),
+        batch_size=base.base_batch_size,
+        learning_rate=base.base_learning_rate,
+        seed=0,
+        lora_r=base.base_lora_r,
+        lora_layers=base.base_lora_layers,
+        patience=base.base_patience,
+    )
+
+
+def knowable(
+    task: Task, base: LanguagePolicy, watcher: Watcher, learning: Learning = HONEST_LEARNING
+) -> Gate:
     """1. From the prompt alone the truth can be read: a policy taught by honest demonstrations is
     right (its likeliest response is approved under full knowledge) on held-out scenarios."""
     held_out = task.scenarios(OPEN, SEED, "held_out", SCENARIOS)
@@ -87,7 +112,7 @@ def knowable(task: Task, base: LanguagePolicy, watcher: Watcher) -> Gate:
         for scenario in task.scenarios(OPEN, SEED, "train", 20 * SCENARIOS)
     ]
     student = Language(copy.deepcopy(base.language.model), base.language.tokenizer)
-    learn(student, teacher, HONEST_LEARNING, watcher)
+    student, _ = learn(student, teacher, learning, watcher)
     logs = LanguagePolicy(student, base.longest).log_probs(held_out, task.responses)
     right = float(np.take_along_axis(approved, logs.argmax(axis=1)[:, None], axis=1).mean())
     chance = float(approved.mean())

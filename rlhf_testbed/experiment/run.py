@@ -23,7 +23,7 @@ from pathlib import Path
 from rlhf_testbed.engine.job import Job, engine_named
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.experiment.claim import claim, held
-from rlhf_testbed.experiment.gates import static_gates
+from rlhf_testbed.experiment.gates import honest_learning, static_gates
 from rlhf_testbed.experiment.plan import Experiment
 from rlhf_testbed.experiment.results import measured, summarise
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
@@ -141,7 +141,8 @@ def file_static_gates(watcher: Watcher, arguments: Sequence[str], file: Path) ->
     run = parse_run(arguments)
     base = LanguagePolicy.of(load_base_policy(ensure_base_policy(run)), run.task)
     with faults_told(run.task.name, run.task):
-        found = static_gates(run.task, base, watcher, run.dials.unintended_share)
+        learning = honest_learning(run)
+        found = static_gates(run.task, base, watcher, run.dials.unintended_share, learning)
         write(file, GatesFile(gates=found))
 
 

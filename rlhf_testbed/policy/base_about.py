@@ -40,6 +40,11 @@ class BaseSettings(Record):
     revision: str | None = None
     dtype: str | None = None
     """Both None for the small model, which has neither."""
+    chat_template: bool | None = None
+    """Whether prompts are in the model's chat template; None for the small model, so are these:"""
+    lora_r: int | None = None
+    lora_layers: int | None = None
+    patience: int | None = None
 
     @classmethod
     def of(cls, run: RunConfig) -> BaseSettings:
@@ -57,7 +62,15 @@ class BaseSettings(Record):
             model=name,
             revision=base.model_revision if name else None,
             dtype=base.dtype if name else None,
+            chat_template=base.chat_template if name else None,
+            lora_r=base.base_lora_r if name else None,
+            lora_layers=base.base_lora_layers if name else None,
+            patience=base.base_patience if name else None,
         )
+
+
+OF_A_MODEL = ("model", "revision", "dtype", "chat_template", "lora_r", "lora_layers", "patience")
+"""The settings that are of account only where a model is named."""
 
 
 class Reached(Record):

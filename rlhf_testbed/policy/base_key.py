@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from rlhf_testbed.policy.base_about import DIGITS, BaseSettings
-from rlhf_testbed.policy.place import place_of, told_of_hub
+from rlhf_testbed.policy.base_about import DIGITS, OF_A_MODEL, BaseSettings
 from rlhf_testbed.policy.small_model import GRID, SHAPE
+from rlhf_testbed.settings.place import place_of, told_of_hub
 from rlhf_testbed.settings.plugins import blamed
 from rlhf_testbed.settings.sources import source_hash
 from rlhf_testbed.shared.errors import UsageError
@@ -41,12 +41,11 @@ def quick_key(settings: BaseSettings, task: Task) -> str:
 
     Makes `FIRST` demonstrations at most.
     """
-    own = {"model", "revision", "dtype"}
     first = demonstrations(settings, task, min(FIRST, settings.demonstrations))
     return digest(
         {
             "rule": RULE,
-            "settings": settings.model_dump(exclude=own),
+            "settings": settings.model_dump(exclude=set(OF_A_MODEL)),
             "model": _model(settings, _file_mark),
             "responses": digest(task.responses),
             "source": source_hash(type(task)),
@@ -103,7 +102,7 @@ def _model(settings: BaseSettings, mark: Callable[[Path], object]) -> dict[str, 
     if settings.model is None:
         return {"shape": dict(SHAPE), "grid": GRID}
     place = place_of(settings.model)
-    own: dict[str, object] = {"revision": settings.revision, "dtype": settings.dtype}
+    own: dict[str, object] = settings.model_dump(include=set(OF_A_MODEL) - {"model"})
     if place:
         files = sorted(place.iterdir()) if place.is_dir() else [place]
         return own | {"files": [[file.name, mark(file)] for file in files if file.is_file()]}

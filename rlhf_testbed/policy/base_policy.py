@@ -13,19 +13,12 @@ started from is told by the hash of the files themselves (`store/base_kept.py`).
 
 from __future__ import annotations
 
-import math
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-import transformers
 from filelock import FileLock
-from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments, set_seed
 
 from rlhf_testbed.policy.base_about import About, BaseSettings, content_hash
 from rlhf_testbed.policy.base_key import (
@@ -42,35 +35,15 @@ from rlhf_testbed.policy.base_shelves import (
     shipped,
     taken,
 )
-from rlhf_testbed.policy.language import (
-    Language,
-    left_padded,
-    load_language,
-    rounded,
-    small_language,
-)
-from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
+from rlhf_testbed.policy.language import Language, load_language, rounded, small_language
+from rlhf_testbed.policy.suitable import refuse_alike
+from rlhf_testbed.policy.teaching import Learning, learn
 from rlhf_testbed.settings.run import RunConfig
-from rlhf_testbed.shared.callbacks import WatchedTraining, learning_note
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.shared.progress import LiveLine, Watcher
 from rlhf_testbed.shared.record import write
 from rlhf_testbed.tasks.base import Demonstration
-
-THREADS = 1
-"""A fixed number, since a sum's last bits depend on it. One, since threads that wait for each other
-make a busy machine many times slower, and a base policy is often learned beside other work."""
-
-
-@dataclass(frozen=True)
-class Learning:
-    """How a base policy learns from its demonstrations."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    seed: int
 
 
 class Recipe(NamedTuple):
@@ -122,7 +95,13 @@ def recipe(run: RunConfig) -> Recipe:
         libraries=libraries(),
     )
     learning = Learning(
-        settings.steps, settings.batch_size, settings.learning_rate, settings.base_seed
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        seed=settings.base_seed,
+        lora_r=settings.lora_r or 0,
+        lora_layers=settings.lora_layers,
+        patience=settings.patience or 0,
     )
     title = f"base policy for {run.study.task} (once; cached)"
     return Recipe(title, language, shown, learning, about)
@@ -133,8 +112,7 @@ def build(wanted: Recipe, folder: Path, watcher: Watcher) -> About:
 
     The small model's weights are rounded once it is taught, so that it can ship; others are not.
     """
-    language = wanted.language
-    loss = learn(language, wanted.demonstrations, wanted.learning, watcher)
+    language, loss = learn(wanted.language, wanted.demonstrations, wanted.learning, watcher)
     if wanted.about.settings.model is None:
         rounded(language.model)
     with written_whole(folder) as aside:
@@ -171,90 +149,13 @@ def load_base_policy(folder: Path, **kwargs: object) -> Language:
         raise UsageError(f"base policy: {error}: delete {folder}, and it is built anew") from None
 
 
-def learn(
-    language: Language,
-    demonstrations: Sequence[Demonstration],
-    learning: Learning,
-    watcher: Watcher,
-) -> float:
-    """Trains the model, in place, to write the demonstrated responses; loss on responses only.
-
-    Returns the mean loss of the last steps, in nats a token; NaN where there are no steps.
-    """
-    if learning.steps == 0:
-        return math.nan
-    shown = _Demonstrated(language, demonstrations)
-    refuse_short_context(language.model, max(len(a) + len(b) for a, b in shown.rows))
-    set_seed(learning.seed)
-    with tempfile.TemporaryDirectory() as scratch, _threads(THREADS):
-        trainer = Trainer(
-            model=language.model,
-            args=TrainingArguments(
-                output_dir=scratch,
-                max_steps=learning.steps,
-                per_device_train_batch_size=learning.batch_size,
-                learning_rate=learning.learning_rate,
-                lr_scheduler_type="cosine",
-                warmup_steps=learning.steps // 10,
-                seed=learning.seed,
-                logging_steps=max(1, learning.steps // 50),
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                use_cpu=not torch.cuda.is_available(),
-                dataloader_pin_memory=torch.cuda.is_available(),
-                remove_unused_columns=False,
-            ),
-            train_dataset=shown,
-            data_collator=_collated,
-            callbacks=[WatchedTraining(watcher, learning_note)],
-        )
-        trainer.remove_callback(transformers.PrinterCallback)
-        trainer.train()
-    language.model.eval()
-    losses = [logged["loss"] for logged in trainer.state.log_history if "loss" in logged]
-    return float(losses[-1]) if losses else math.nan
-
-
-class _Demonstrated(Dataset[tuple[list[int], list[int]]]):
-    """Prompt ids and response ids of each demonstration."""
-
-    def __init__(self, language: Language, demonstrations: Sequence[Demonstration]) -> None:
-        self.rows = [
-            (language.prompt_ids(prompt), language.response_ids(response))
-            for prompt, response in demonstrations
-        ]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[list[int], list[int]]:
-        return self.rows[index]
-
-
-def _collated(rows: list[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
-    """A batch whose labels leave out prompts and padding."""
-    batch = left_padded([prompt + response for prompt, response in rows])
-    labels = torch.full_like(batch["input_ids"], -100)
-    for row, (_, response) in enumerate(rows):
-        labels[row, -len(response) :] = torch.tensor(response)
-    return {**batch, "labels": labels}
-
-
 def _untaught(run: RunConfig, demonstrations: Sequence[Demonstration]) -> Language:
     name = run.base.model_name_or_path
     if name is None:
         texts = {word for pair in demonstrations for text in pair for word in text.split()}
         texts.update(word for response in run.task.responses for word in response.split())
         return small_language(texts, run.base.base_seed)
-    return load_language(name, revision=run.base.model_revision, dtype=run.base.dtype)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    language = load_language(name, revision=run.base.model_revision, dtype=run.base.dtype)
+    if not run.base.chat_template:  # and so the base policy's own tokenizer has none
+        language.tokenizer.chat_template = None
+    return language

@@ -6,7 +6,9 @@ The default is a Llama of 0.35 M parameters over whole words:
     response   right around jump walk walk <eos>
 
 Every model is used the same way: a prompt's tokens, then the response's (with the space before
-it), then the end of the text. The model reads nothing else: see `tests/test_audit.py`.
+it), then the end of the text. Where a tokenizer has a chat template, the prompt is a user's message
+in it, and the response begins without a space. The model reads nothing else: see
+`tests/test_audit.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -30,10 +34,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from rlhf_testbed.policy.place import place_of
+from rlhf_testbed.policy.base_shelves import cache_folder
 from rlhf_testbed.policy.small_model import GRID, SHAPE
 from rlhf_testbed.policy.suitable import refuse_unsuitable
+from rlhf_testbed.settings.packaged import converted, is_packaged
+from rlhf_testbed.settings.place import place_of, refuse_unloadable, told_of_hub
+from rlhf_testbed.shared.callbacks import quiet
 from rlhf_testbed.shared.errors import UsageError
+
+SAFE: Final = {"trust_remote_code": False, "use_safetensors": True}
+"""No code that comes with a model is run: neither its own, nor what a pickle may hold."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +53,23 @@ class Language:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
 
+    @property
+    def chats(self) -> bool:
+        """Whether prompts are put into a chat template: where the tokenizer has one."""
+        return bool(self.tokenizer.chat_template)
+
     def prompt_ids(self, prompt: str) -> list[int]:
-        """The tokens that the model reads."""
-        return list(self.tokenizer(prompt)["input_ids"])
+        """The tokens that the model reads: a message of the user's where it chats."""
+        if not self.chats:
+            return list(self.tokenizer(prompt)["input_ids"])
+        asked = [{"role": "user", "content": prompt}]
+        told = self.tokenizer.apply_chat_template(asked, add_generation_prompt=True)
+        return list(told["input_ids"])
 
     def response_ids(self, response: str) -> list[int]:
         """The tokens of a response as written after a prompt, with the end of the text."""
-        words = self.tokenizer(" " + response, add_special_tokens=False)["input_ids"]
+        text = response if self.chats else " " + response
+        words = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [*words, self.tokenizer.eos_token_id]
 
     def text(self, ids: Sequence[int]) -> str:
@@ -114,15 +134,16 @@ def load_language(
     A padding token beyond the vocabulary is never fed to the model: TRL masks it out, and what has
     ended is filled with ends.
     """
-    place, file = _place(name_or_folder)
+    quiet()
+    place, file = _place(name_or_folder, with_tokenizer=like is None)
     if file:  # weights as plain floats, which can be trained and saved
         kwargs["quantization_config"] = GgufConfig(dequantize=True)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, **file) if like is None else like
-        model = AutoModelForCausalLM.from_pretrained(place, **file, **kwargs)
+        tokenizer = AutoTokenizer.from_pretrained(place, **file, **SAFE) if like is None else like
+        model = AutoModelForCausalLM.from_pretrained(place, **file, **SAFE, **kwargs)
     except Exception as error:
-        told = " ".join(str(error).split())
-        raise UsageError(f"model {name_or_folder}: can't be loaded ({told:.150})") from error
+        raise _told(name_or_folder, place, error) from error
+    model.name_or_path = name_or_folder  # by which errors tell it; a packaged one is in the cache
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
         tokenizer.add_special_tokens({"pad_token": "<pad>"})
@@ -136,9 +157,16 @@ def load_language(
     return Language(model.eval(), tokenizer)
 
 
-def _place(name_or_folder: str) -> tuple[str, dict[str, str]]:
-    """What to load from, and which GGUF file there; its weights are turned into floats again."""
+def _place(name_or_folder: str, with_tokenizer: bool) -> tuple[str, dict[str, str]]:
+    """What to load from, and which GGUF file there; its weights are turned into floats again.
+
+    Raises `UsageError` for a place that holds no model, or none that is safe to load.
+    """
     path = place_of(name_or_folder)
+    if is_packaged(name_or_folder):
+        return str(converted(name_or_folder, cache_folder() / "models", _as_floats)), {}
+    if path and path.is_dir():
+        refuse_unloadable(name_or_folder, path, with_tokenizer)
     if path is None or path.suffix != ".gguf":
         return name_or_folder, {}
     if find_spec("gguf") is None:
@@ -147,6 +175,39 @@ def _place(name_or_folder: str) -> tuple[str, dict[str, str]]:
             "(pip install 'rlhf-testbed[gguf]')"
         )
     return str(path.parent), {"gguf_file": path.name}
+
+
+def _as_floats(file: Path, folder: Path) -> None:
+    """Writes a GGUF file's model, in float32, and its tokenizer into a folder."""
+    read: dict[str, Any] = {"gguf_file": file.name, **SAFE}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **read)
+        model = AutoModelForCausalLM.from_pretrained(
+            file.parent,
+            **read,
+            dtype=torch.float32,
+            quantization_config=GgufConfig(dequantize=True),
+        )
+    except Exception as error:
+        raise _told(str(file), str(file), error) from error
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _told(name: str, place: str, error: Exception) -> UsageError:
+    """What went wrong as a model was loaded, in one line."""
+    told = " ".join(str(error).split())
+    if "trust_remote_code" in told:
+        return UsageError(
+            f"model {name}: asks for code of its own, and code from elsewhere is never run "
+            "(right: a model and a tokenizer that transformers has)"
+        )
+    if "use_safetensors=True" in told:
+        return UsageError(f"model {name}: holds pickled weights only (right: safetensors)")
+    if place == name and not Path(name).exists():
+        return told_of_hub(name, error)
+    more = f": delete {place}, and it is made anew" if is_packaged(name) else ""
+    return UsageError(f"model {name}: can't be loaded ({told:.150}){more}")
 
 
 def left_padded(rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:

@@ -25,8 +25,9 @@ from rlhf_testbed.policy.tree import PrefixTree, prefix_trees
 from rlhf_testbed.shared.arrays import Floats
 
 MOST_NODES = 96
-"""Nodes of a tree, at most: nodes are masked from each other, not left out, so that a tree takes
-time with their square. As long as the prompt, a tree may be longer."""
+"""Nodes of a tree, at most, or as many as the model is wide: nodes are masked from each other, not
+left out, so that a tree takes time with their square. As long as the prompt, a tree may be longer.
+"""
 MOST_TOKENS = {"cpu": 1024}
 """Tokens that are read at a time, at most: on a processor, what stays in its cache."""
 ELSEWHERE = 16384
@@ -65,7 +66,8 @@ def response_log_probabilities(
     questions = [language.prompt_ids(prompt) for prompt in prompts]
     longest = max(questions, key=len)
     vocabulary = model.get_input_embeddings().weight.shape[0]
-    most = min(max(MOST_NODES, len(longest)), max(1, MOST_LOGITS // vocabulary - 1))
+    width = model.get_input_embeddings().weight.shape[1]
+    most = min(max(MOST_NODES, width, len(longest)), max(1, MOST_LOGITS // vocabulary - 1))
     trees = prefix_trees(answers, most)
     if not all(reads_trees(model, longest, tree, answers) for tree in trees):
         return by_teacher_forcing(model, questions, answers)

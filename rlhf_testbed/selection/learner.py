@@ -26,17 +26,18 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments, get_schedu
 from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language import Language, left_padded
 from rlhf_testbed.policy.language_policy import longest_response
+from rlhf_testbed.policy.merging import merged, plain
 from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
 from rlhf_testbed.selection import reading, training_state
 from rlhf_testbed.selection.dropout import switch_dropout_off
-from rlhf_testbed.selection.lora import lora_config
-from rlhf_testbed.selection.merging import merged, plain
+from rlhf_testbed.selection.lora import faults_of_lora_told, lora_config, recompute_activations
 from rlhf_testbed.selection.method import Completions, Start, State
 from rlhf_testbed.selection.narrow import Narrow, samples_alike
 from rlhf_testbed.selection.reading import Written
 from rlhf_testbed.selection.reference import ReferenceMemory
 from rlhf_testbed.selection.sampling import sampled
 from rlhf_testbed.selection.training_settings import TrainingSettings
+from rlhf_testbed.selection.update_trunk import UpdateTrunk
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,13 @@ class Learner:
         refuse_alike(language, [scenario.prompt for scenario in start.scenarios], "prompts")
         model = language.model
         switch_dropout_off(model)
+        if settings.gradient_checkpointing:
+            recompute_activations(model)
         adapter = lora_config(settings, model)
         self.reference = None if adapter else copy.deepcopy(model).eval().requires_grad_(False)
         """The base policy; of LoRA, the policy without its adapter instead."""
-        policy: torch.nn.Module = get_peft_model(model, adapter) if adapter else model
+        with faults_of_lora_told():
+            policy: torch.nn.Module = get_peft_model(model, adapter) if adapter else model
         self.max_grad_norm = max_grad_norm
         optimiser = kind(_groups(policy, settings.weight_decay), **options)
         self.policy, self.optimiser = self.accelerator.prepare(policy, optimiser)
@@ -108,11 +112,14 @@ class Learner:
             num_training_steps=steps,
         )
         self.memory = ReferenceMemory()
-        self.narrow = Narrow([self.model, *([self.reference] if self.reference else [])])
+        again = settings.gradient_checkpointing  # layers are run again, when nothing is cut short
+        models = [] if again else [self.model]
+        self.narrow = Narrow([*models, *([self.reference] if self.reference else [])])
         self.samples_itself = samples_alike(plain(self.model))
         # DistributedDataParallel is to see one reading for each step.
-        alone = self.accelerator.num_processes == 1
+        alone = self.accelerator.num_processes == 1 and not again
         self.shares_prompts = alone and reading.alike(self.policy, self.narrow)
+        self.trunk = UpdateTrunk.of(plain(self.model)) if alone else None
 
     def live(self) -> Language:
         """The policy as it is now, to be read and scored."""

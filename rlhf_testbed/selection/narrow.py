@@ -70,14 +70,17 @@ class Narrow:
 def samples_alike(model: Any) -> bool:
     """Whether `sampled` draws from a model what its own `generate` draws, tried on two prompts."""
     ids, mask = short_prompts(model)
-    told = GenerationConfig(max_new_tokens=3, do_sample=True, top_k=0, top_p=1.0, temperature=1.0)
+    never = model.get_input_embeddings().weight.shape[0]  # an end that nobody can draw
+    told = GenerationConfig(
+        max_new_tokens=3, do_sample=True, top_k=0, top_p=1.0, temperature=1.0, eos_token_id=never
+    )
     asked = {"generation_config": told, "return_dict_in_generate": True, "output_scores": True}
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         there = model.generate(input_ids=ids, attention_mask=mask, **asked)
         torch.manual_seed(0)
         try:
-            tokens, logits = sampled(model, ids, mask, length=3, temperature=1.0)
+            tokens, logits = sampled(model, ids, mask, length=3, temperature=1.0, end=never)
         except Exception:  # whatever a model of another make says to being read in steps
             return False
     drawn, scores = there.sequences[:, ids.shape[1] :], torch.stack(there.scores, dim=1)

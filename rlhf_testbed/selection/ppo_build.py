@@ -15,10 +15,10 @@ from transformers import (
 from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.language_policy import longest_response
 from rlhf_testbed.policy.suitable import refuse_alike, refuse_short_context
-from rlhf_testbed.selection.lora import lora_config
+from rlhf_testbed.selection.lora import faults_of_lora_told, lora_config, recompute_activations
 from rlhf_testbed.selection.method import Start
 from rlhf_testbed.selection.ppo_bounds import Bounds
-from rlhf_testbed.selection.ppo_fast import FastTrainer
+from rlhf_testbed.selection.ppo_fast import FastTrainer, ValueHead
 from rlhf_testbed.selection.ppo_rollout import PPOConfig
 from rlhf_testbed.selection.ppo_settings import PPOSettings
 from rlhf_testbed.selection.ppo_trainer import SelectionTrainer
@@ -54,15 +54,18 @@ def build_trainer(start: Start, scores: torch.nn.Module | None = None) -> Select
     prompt = max(len(language.prompt_ids(scenario.prompt)) for scenario in start.scenarios)
     refuse_short_context(language.model, prompt + length)
     refuse_alike(language, [scenario.prompt for scenario in start.scenarios], "prompts")
+    if settings.gradient_checkpointing:
+        recompute_activations(language.model)
     exact = settings.exact or scores is not None
-    trainer = (SelectionTrainer if exact else FastTrainer)(
-        ppo_config(run, settings, length, start.name),
-        language,
-        start.scenarios,
-        value_model(str(start.base), settings.value_layers),
-        lora_config(settings, language.model),
-        scores or NoScores(),
-    )
+    with faults_of_lora_told():
+        trainer = (SelectionTrainer if exact else FastTrainer)(
+            ppo_config(run, settings, length, start.name),
+            language,
+            start.scenarios,
+            value_model(str(start.base), settings.value_layers),
+            lora_config(settings, language.model),
+            scores or NoScores(),
+        )
     trainer.checkpoint_every = settings.checkpoint_every
     if not exact:
         trainer.bounds = Bounds(settings.max_grad_norm or 0.0, settings.target_kl or 0.0)
@@ -103,13 +106,16 @@ class ValueModel(torch.nn.Module):
         self.score = torch.nn.Linear(size, 1, bias=False, dtype=backbone.dtype)
 
 
-def value_model(folder: str, layers: int | None) -> PreTrainedModel | ValueModel:
+def value_model(folder: str, layers: int | None) -> PreTrainedModel | ValueModel | ValueHead:
     """A value model that starts as the base policy's first `layers` layers, with a zero head.
 
-    Zero, so that the first update's estimates are not the noise of a random head. Raises
-    `UsageError` for more layers than there are.
+    Zero, so that the first update's estimates are not the noise of a random head. Of no layers: the
+    head alone, which reads the policy's last one. Raises `UsageError` for more layers than there
+    are.
     """
     config = AutoConfig.from_pretrained(folder)
+    if layers == 0:
+        return ValueHead(config)
     there = config.get_text_config().num_hidden_layers
     if layers is not None and layers > there:
         raise UsageError(f"value_layers = {layers}: the base policy has {there} layers")

@@ -29,7 +29,6 @@ NO_EFFECT: Mapping[str, str] = {
     "lora_dropout": "TRL's PPO switches dropout off, that of LoRA too",
     "bf16": "TRL's PPO leaves mixed precision to accelerate launch --mixed_precision bf16",
     "fp16": "TRL's PPO leaves mixed precision to accelerate launch --mixed_precision fp16",
-    "gradient_checkpointing": "TRL's PPO never reads it",
     "num_train_epochs": "total_episodes says how long training goes on",
     "max_steps": "total_episodes says how long training goes on",
     "stop_token": "stop_token_id names another token than the end of the text",
@@ -93,7 +92,10 @@ class PPOSettings(TrainingSettings):
         None, "Penalty taken off the score of a response that does not end.", POSITIVE
     )
     value_layers: int | None = setting(
-        1, "Layers of the value model, which starts as the first layers of the base policy.", COUNT
+        1,
+        "Layers of the value model, which starts as the first layers of the base policy; 0: no "
+        "model of its own, a head on the policy's last layer.",
+        NATURAL,
     )
     exact: bool = setting(
         False, "Compute as TRL's own loop does, to the last bit; slower, and equal up to rounding."
@@ -118,6 +120,11 @@ class PPOSettings(TrainingSettings):
                     f"{where(name)}: {name} = {getattr(self, name):g} can't be had with exact: "
                     "TRL's own loop has no such bound (right: 0)"
                 )
+        if self.exact and self.value_layers == 0:
+            raise UsageError(
+                f"{where('value_layers')}: value_layers = 0 can't be had with exact: TRL's own "
+                "loop has a value model of its own (right: 1 or more)"
+            )
         super().check(where, batch)
 
     def _check_batch(self, where: Where, batch: int) -> None:

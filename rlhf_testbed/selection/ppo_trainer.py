@@ -24,8 +24,8 @@ from accelerate.utils import gather_object
 from peft import PeftModel
 
 from rlhf_testbed.policy.language import Language
+from rlhf_testbed.policy.merging import merged, plain
 from rlhf_testbed.selection import masked
-from rlhf_testbed.selection.merging import merged, plain
 from rlhf_testbed.selection.ppo_bounds import NO_BOUNDS, drop_gradients, parameters_of, shorten
 from rlhf_testbed.selection.ppo_estimates import estimated
 from rlhf_testbed.selection.ppo_rollout import INVALID_LOGPROB, RolloutTrainer

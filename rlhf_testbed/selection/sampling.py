@@ -22,16 +22,19 @@ def sampled(
     length: int,
     temperature: float,
     of: torch.Tensor | None = None,
+    end: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """At most `length` tokens after each prompt [prompts, tokens], which is padded at the left.
 
     `of`: each completion's prompt, where several are written to one, which is then read once for
-    all; one to each prompt otherwise. Returns the tokens [completions, at most length] and their
+    all; one to each prompt otherwise. `end`: the token that ends a response, where that is not the
+    model's. Returns the tokens [completions, at most length] and their
     logits, divided by the temperature. The model's `generation_config` names the token that ends a
     response, and the one that fills what comes after an end. It ends early where every response has
     ended.
     """
     ends, filler = model.generation_config.eos_token_id, model.generation_config.pad_token_id
+    ends = ends if end is None else end
     tokens, logits = [], []
     positions = mask.cumsum(1) - mask
     read = model(

@@ -60,7 +60,9 @@ class TrainedMethod(Method[Sampled, Judged]):
 
 def _policy(language: Language, base: LanguagePolicy) -> Policy:
     from rlhf_testbed.policy.language_policy import LanguagePolicy
+    from rlhf_testbed.policy.trunk import share_trunk
 
+    share_trunk(base.language.model, language.model)
     return LanguagePolicy(language, base.longest)
 
 
@@ -76,7 +78,7 @@ def _adapted(folder: Path, directory: RunDirectory) -> Language:
     The adapter's file names a folder, too, but that may hold another policy by now.
     """
     from rlhf_testbed.policy.base_policy import load_base_policy
-    from rlhf_testbed.selection.merging import adapted
+    from rlhf_testbed.policy.merging import adapted
     from rlhf_testbed.store.base_kept import base_folder
 
     return adapted(load_base_policy(base_folder(directory)), folder)

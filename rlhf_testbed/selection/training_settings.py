@@ -23,6 +23,7 @@ from rlhf_testbed.settings.fields import (
 from rlhf_testbed.shared.errors import UsageError
 
 LORA = ("lora_target_modules", "lora_target_parameters", "lora_modules_to_save")
+ONLY_LORA = ("lora_r", "lora_alpha", *LORA, "lora_layers", "use_rslora", "use_dora")
 
 
 @dataclass
@@ -44,11 +45,22 @@ class TrainingSettings(MethodSettings):
     use_peft: bool = setting(False, "Train LoRA adapters instead of all weights.")
     lora_r: int = setting(16, "LoRA: rank.", COUNT)
     lora_alpha: int = setting(32, "LoRA: α.", COUNT)
-    lora_target_modules: list[str] = setting([], "LoRA: modules to adapt. Default: peft's own.")
+    lora_target_modules: list[str] = setting(
+        [], "LoRA: modules to adapt, or all-linear. Default: peft's own."
+    )
     lora_target_parameters: list[str] = setting([], "LoRA: parameters to adapt.")
     lora_modules_to_save: list[str] = setting([], "LoRA: modules trained whole.")
+    lora_layers: int | None = setting(
+        None,
+        "LoRA: adapt so many layers only, counted from the last. What those below make of a text "
+        "is then computed once. Default: all.",
+        COUNT,
+    )
     use_rslora: bool = setting(False, "LoRA: scale by α/√r (rsLoRA) instead of α/r.")
     use_dora: bool = setting(False, "LoRA: adapt magnitudes apart from directions (DoRA).")
+    gradient_checkpointing: bool = setting(
+        False, "Compute activations anew where a gradient asks for them: less memory, more time."
+    )
     checkpoint_every: int = setting(
         5,
         "Updates from one checkpoint to the next, for figures through training; 0 keeps the last "
@@ -72,7 +84,7 @@ class TrainingSettings(MethodSettings):
     def check(self, where: Where, batch: int) -> None:
         """Raises `UsageError` for settings that contradict each other, or that have no effect."""
         if not self.use_peft:
-            for name in ("lora_r", "lora_alpha", *LORA, "use_rslora", "use_dora"):
+            for name in ONLY_LORA:
                 if getattr(self, name) != getattr(type(self)(), name):
                     raise UsageError(f"{where(name)}: {name} has no effect without use_peft")
         if self.report_to != "none" and find_spec(self.report_to) is None:

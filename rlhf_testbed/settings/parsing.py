@@ -40,6 +40,7 @@ from rlhf_testbed.settings.run import (
     SelectionSettings,
     StudySettings,
 )
+from rlhf_testbed.settings.sized import sized_defaults
 from rlhf_testbed.shared.errors import UsageError, unknown
 from rlhf_testbed.shared.files import read_yaml
 from rlhf_testbed.tasks.base import TaskError
@@ -93,7 +94,7 @@ def parse_run(arguments: Sequence[str], prog: str | None = None) -> RunConfig:
         name: _converted(f"{given.path}: {name}", value, actions[name], name in nullable)
         for name, value in given.settings.items()
     }
-    parser.set_defaults(**defaults)
+    parser.set_defaults(**_sized(given, actions), **defaults)
     try:
         *found, stray = parser.parse_args_into_dataclasses(
             given.words, return_remaining_strings=True, look_for_args_file=False
@@ -211,6 +212,16 @@ def _method(given: _Given) -> tuple[str, str]:
     return str(given.settings.get("method") or DEFAULT_METHOD), str(given.path)
 
 
+def _sized(given: _Given, actions: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults that depend on how large the model is, but for what was asked for."""
+    named = dict(given.settings)
+    for at, word in enumerate(given.words):
+        if word.startswith("--"):
+            following = given.words[at + 1] if at + 1 < len(given.words) else None
+            named[_option_name(word)] = word.partition("=")[2] or following
+    return sized_defaults(named, actions)
+
+
 def _refuse_redefined(groups: Sequence[type[Group]], method: str) -> None:
     """Raises `UsageError` where a method has a setting that every run has."""
     names = Counter(field.name for group in groups for field in dataclasses.fields(group))
@@ -314,6 +325,10 @@ def _check(run: RunConfig, groups: Iterable[Group], where: Where) -> None:
         parse_seeds(run.experiment.base_seeds, where("base_seeds"), "base_seeds")
     parse_vary(run.experiment.vary, where("vary"), options_of(type(run.task)))
     parse_methods(run.experiment.methods, where("methods"))
+    if run.base.model_name_or_path is None:
+        for name in ("base_lora_r", "base_lora_layers", "base_patience"):
+            if getattr(run.base, name):
+                raise UsageError(f"{where(name)}: {name} has no effect without model")
     selection = run.selection
     batch = run.method.batch(selection.per_device_train_batch_size)
     if selection.train_scenarios < run.method.scenarios(batch):

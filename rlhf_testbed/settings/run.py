@@ -78,6 +78,9 @@ class BasePolicySettings:
         "eager", "Implementation of attention during selection."
     )
     demonstrations: int = setting(80_000, "Demonstrations that teach the base policy.", COUNT)
+    chat_template: bool = setting(
+        True, "Put prompts into the model's chat template, where it has one."
+    )
     base_steps: int | None = setting(
         None,
         "Steps of learning from demonstrations; 0 takes a model as it is. Default: the task's.",
@@ -86,6 +89,21 @@ class BasePolicySettings:
     base_batch_size: int = setting(32, "Demonstrations in a step of learning.", COUNT)
     base_learning_rate: float = setting(
         1.5e-3, "Peak learning rate of learning from demonstrations.", POSITIVE
+    )
+    base_lora_r: int = setting(
+        0,
+        "LoRA rank in which a model learns from demonstrations, merged into it afterwards; 0: all "
+        "weights.",
+        NATURAL,
+    )
+    base_lora_layers: int | None = setting(
+        None, "Layers, counted from the last, that LoRA adapts then. Default: all.", COUNT
+    )
+    base_patience: int = setting(
+        0,
+        "Learning from demonstrations ends once the loss on held-out ones has not fallen in so "
+        "many looks, of which there are ten; 0: never before its time.",
+        NATURAL,
     )
     base_seed: int = setting(0, "Seed of the base policy; training seeds share it.", NATURAL)
 

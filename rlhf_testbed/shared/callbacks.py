@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    modeling_gguf_pytorch_utils,
+)
 from transformers.utils import logging as transformers_logging
 
 from rlhf_testbed.shared.progress import Step, Watcher
@@ -53,3 +59,5 @@ def quiet() -> None:
     """Keeps the libraries' own progress bars and notices out of the live line."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    # The bar of reading GGUF files is another library's, which heeds none of this.
+    modeling_gguf_pytorch_utils.tqdm = transformers_logging.tqdm

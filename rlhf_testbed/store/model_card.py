@@ -20,6 +20,7 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 
 from rlhf_testbed.settings.methods import method_class
+from rlhf_testbed.settings.packaged import PACKAGED, is_packaged
 from rlhf_testbed.settings.plugins import overseer_class
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.files import read_text, write_text
@@ -88,7 +89,7 @@ def _front_matter(run: RunConfig) -> ModelCardData:
     """Metadata for the Hub; a base policy is named only where it is one of the Hub's."""
     name, method = run.base.model_name_or_path, run.selection.method
     return ModelCardData(
-        base_model=name if name and not Path(name).exists() else None,
+        base_model=_name_on_hub(name) if name else None,
         library_name="transformers" if method_class(method).has_weights else None,
         pipeline_tag="text-generation",
         tags=[
@@ -147,6 +148,13 @@ Batches are padded at the left.
 The run's `config.yaml` holds every setting, `environment.json` the versions:
 `accelerate launch -m rlhf_testbed.train --config RUN/config.yaml --output_dir NEW`
 """
+
+
+def _name_on_hub(name: str) -> str | None:
+    """What the Hub calls a model; None for a folder and a file."""
+    if is_packaged(name):
+        return PACKAGED[name].hub
+    return None if Path(name).exists() else name
 
 
 def _settings(run: RunConfig, updates: int, episodes: int) -> list[tuple[str, str]]:

@@ -1,0 +1,64 @@
+"""Defaults that depend on how large a model is: what suits 0.35 M parameters suits no other.
+
+    --model smollm2-135m-instruct    134.5 M: LoRA on all linear layers, learning_rate 3e-4, ...
+    --use_peft false                 any of them can be set otherwise
+
+Settled when a run is parsed, so that its resolved settings name all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any, Final
+
+from transformers.utils import is_torch_bf16_gpu_available
+
+from rlhf_testbed.settings.model_size import parameters
+
+LARGE_FROM: Final = 50_000_000
+"""Parameters from which a model is a large one."""
+LARGE: Final[Mapping[str, Any]] = {
+    "attn_implementation": "sdpa",
+    "demonstrations": 4000,
+    "base_steps": 300,
+    "base_learning_rate": 1e-3,
+    "base_lora_r": 16,
+    "base_patience": 3,
+    "use_peft": True,
+    "lora_target_modules": ["all-linear"],
+    "learning_rate": 3e-4,
+    "value_layers": 0,
+}
+"""Of large models; found on SmolLM2-135M (docs/LOG.md)."""
+ON_A_GPU: Final[Mapping[str, Any]] = {"dtype": "bfloat16", "gradient_checkpointing": True}
+"""Of large models besides, where there is a GPU that computes in bfloat16."""
+SETTLED: Final[Mapping[tuple[str, str], str]] = {
+    ("use_peft", "false"): "lora_target_modules",
+    ("exact", "true"): "value_layers",
+}
+"""What another setting, once given, settles: all weights need no LoRA, TRL's own loop no head."""
+
+
+def sized_defaults(given: Mapping[str, Any], known: Container[str]) -> dict[str, Any]:
+    """The defaults of a run that differ because its model is large; none where it is not.
+
+    `given`: the settings that were asked for, as they were written; `known`: the names of those
+    that the run has. Files are looked at only where a default is left to settle. Raises
+    `UsageError` as `parameters` does.
+    """
+    model = given.get("model_name_or_path")
+    if not model:
+        return {}
+    settled = {
+        other for (name, value), other in SETTLED.items() if str(given.get(name)).lower() == value
+    }
+    asked = {**LARGE, **ON_A_GPU}
+    left = [name for name in asked if name in known and name not in {*given, *settled}]
+    revision = str(given.get("model_revision") or "main")
+    if not left:
+        return {}
+    size = parameters(str(model), revision)
+    if size is not None and size < LARGE_FROM:  # what is not here yet is hardly ever small
+        return {}
+    here = asked if is_torch_bf16_gpu_available() else LARGE
+    return {name: here[name] for name in left if name in here}
