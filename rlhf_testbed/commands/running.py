@@ -56,6 +56,8 @@ def experiment(
     from rlhf_testbed.experiment.results import elsewhere
     from rlhf_testbed.report.contents import draw_headlines
     from rlhf_testbed.report.table import PRINTED
+    from rlhf_testbed.settings.parsing import parse_run
+    from rlhf_testbed.settings.sized import told_of_size
     from rlhf_testbed.shared.files import pasted
 
     console = Console()
@@ -67,6 +69,8 @@ def experiment(
         f"in {planned.folder}",
         highlight=False,
     )
+    if told := told_of_size(parse_run(["--config", str(config)])):
+        console.print(told, highlight=False)
     results = _finished(planned, workers, engine)
     for show in PRINTED:
         console.print()

@@ -32,6 +32,7 @@ from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import faults_told
 from rlhf_testbed.settings.resuming import parse_resuming
 from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.settings.sized import told_of_size
 from rlhf_testbed.shared.callbacks import quiet
 from rlhf_testbed.shared.errors import UsageError, reported
 from rlhf_testbed.shared.progress import LiveLine, Step, Watcher
@@ -129,6 +130,8 @@ def _told(run: RunConfig, speaks: bool, resume: bool) -> None:
     """Trains; the process that `speaks` tells how far it is, and what to do next."""
     title = f"{run.study.arm or run.study.task}, seed {run.seed}"
     directory = RunDirectory(run.output_dir)
+    if speaks and (told := told_of_size(run)):
+        print(told)
     try:
         with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
             train(run, watcher, resume=resume)

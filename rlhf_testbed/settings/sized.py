@@ -14,6 +14,7 @@ from typing import Any, Final
 from transformers.utils import is_torch_bf16_gpu_available
 
 from rlhf_testbed.settings.model_size import parameters
+from rlhf_testbed.settings.run import RunConfig
 
 LARGE_FROM: Final = 50_000_000
 """Parameters from which a model is a large one."""
@@ -37,6 +38,17 @@ SETTLED: Final[Mapping[tuple[str, str], str]] = {
     ("exact", "true"): "value_layers",
 }
 """What another setting, once given, settles: all weights need no LoRA, TRL's own loop no head."""
+
+
+def told_of_size(run: RunConfig) -> str:
+    """What was settled by how large the run's model is, in a line; empty for a small one."""
+    name, settings = run.base.model_name_or_path, run.flat()
+    size = parameters(name, run.base.model_revision) if name else 0
+    if size is not None and size < LARGE_FROM:
+        return ""
+    told = [f"{each} {settings[each]}" for each in (*LARGE, *ON_A_GPU) if each in settings]
+    much = "of unknown size" if size is None else f"of {size / 1e6:.0f} M parameters"
+    return f"model {name} {much}: {', '.join(told)} (docs/MODELS.md)".replace("'", "")
 
 
 def sized_defaults(given: Mapping[str, Any], known: Container[str]) -> dict[str, Any]:
