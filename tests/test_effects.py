@@ -35,6 +35,7 @@ from rlhf_testbed.settings.run import (
     StudySettings,
 )
 from rlhf_testbed.store.run_directory import RunDirectory
+from test_language_models import CHAT
 from test_train import saved_model
 
 pytestmark = pytest.mark.slow
@@ -53,6 +54,8 @@ TINY = {
 """Able enough that scores differ, small enough for a second."""
 PEFT = {"use_peft": "true"}
 GRPO = {"method": "grpo"}
+MODEL = {"model_name_or_path": "MODEL", "base_steps": "5"}
+"""A model that chats."""
 KEPT = {"lr_scheduler_type": "constant"}
 """With this a run keeps its states when it has finished."""
 
@@ -76,8 +79,12 @@ TRAINING = {
     "unintended_share": Change("0.9"),
     "base_policy": Change("build", {"base_seed": "77"}),
     "model_name_or_path": Change("MODEL", {"base_steps": "5"}),
-    "model_revision": Change("other", {"model_name_or_path": "MODEL", "base_steps": "5"}),
+    "model_revision": Change("other", MODEL),
     "dtype": Change("bfloat16"),
+    "chat_template": Change("false", MODEL),
+    "base_lora_r": Change("4", MODEL),
+    "base_lora_layers": Change("1", {**MODEL, "base_lora_r": "4"}),
+    "base_patience": Change("1", MODEL),
     "attn_implementation": Change("sdpa"),
     "demonstrations": Change("3200"),
     "base_steps": Change("100"),
@@ -128,8 +135,10 @@ TRAINING = {
     "lora_target_modules": Change("k_proj", PEFT),
     "lora_target_parameters": Change("q_proj.weight", {**PEFT, "lora_target_modules": "v_proj"}),
     "lora_modules_to_save": Change("lm_head", PEFT),
+    "lora_layers": Change("1", PEFT),
     "use_rslora": Change("true", PEFT),
     "use_dora": Change("true", PEFT),
+    "gradient_checkpointing": Change("true"),
     "checkpoint_every": Change("1"),
     "exact": Change("true"),
     "report_to": Change("tensorboard"),
@@ -177,6 +186,7 @@ def _one_thread() -> Iterator[None]:
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("effects")
     saved_model(folder / "model", "llama")
+    (folder / "model" / "chat_template.jinja").write_text(CHAT)
     _ship(folder / "shipped" / "one")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base_shelves, "SHIPPED", folder / "shipped")
@@ -239,6 +249,7 @@ def _watched(patch: pytest.MonkeyPatch) -> dict[str, Any]:
         seen["threads"] = torch.get_num_threads()
         trainer = getattr(method, "trainer", None)
         if trainer is not None:
+            seen["again"] = trainer.language.model.is_activation_checkpointing
             seen["attention"] = trainer.language.model.config._attn_implementation
             seen["tracker"] = [trainer.args.report_to, trainer.args.run_name, trainer.args.project]
 

@@ -22,6 +22,7 @@ from rlhf_testbed.settings import sized
 from rlhf_testbed.settings.model_size import parameters
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.settings.sized import told_of_size
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger
 from rlhf_testbed.tasks.base import Dials
@@ -73,6 +74,25 @@ def test_a_large_model_has_defaults_of_its_own(
     whole = parse_run([*words, "--use_peft", "false", "--exact", "true"]).flat()
     assert (whole["lora_target_modules"], whole["value_layers"]) == ([], 1)
     assert whole["learning_rate"] == sized.LARGE["learning_rate"]
+
+
+def test_what_size_has_settled_is_told(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told_of_size(_run(tmp_path / "small", model)) == ""
+    assert told_of_size(parse_run([])) == ""
+    monkeypatch.setattr(sized, "LARGE_FROM", 1000)
+    told = told_of_size(_run(tmp_path / "large", model, "--learning_rate", "1e-5"))
+    assert f"model {model} of 0 M parameters: " in told
+    assert "lora_target_modules all-linear, " in told
+    assert "learning_rate 1e-05, " in told
+
+
+def test_a_model_that_is_not_here_yet_is_taken_for_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sized, "parameters", lambda *_: None)
+    run = parse_run(["--model", "somebody/something"])
+    assert run.flat()["use_peft"] is True
+    assert "somebody/something of unknown size: " in told_of_size(run)
 
 
 def test_half_precision_is_for_a_gpu_that_has_it(

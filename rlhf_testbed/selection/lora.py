@@ -62,7 +62,7 @@ def _all_there(names: Iterable[str], model: PreTrainedModel) -> bool:
 
 def recompute_activations(model: PreTrainedModel) -> None:
     """Lets a model compute its activations anew in each backward pass, instead of keeping them."""
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.activation_checkpointing_enable({"use_reentrant": False})
     model.enable_input_require_grads()
 
 

@@ -46,9 +46,11 @@ def told_of_size(run: RunConfig) -> str:
     size = parameters(name, run.base.model_revision) if name else 0
     if size is not None and size < LARGE_FROM:
         return ""
-    told = [f"{each} {settings[each]}" for each in (*LARGE, *ON_A_GPU) if each in settings]
+    asked = {each: settings[each] for each in (*LARGE, *ON_A_GPU) if each in settings}
+    words = {n: " ".join(v) if isinstance(v, list) else str(v) for n, v in asked.items()}
+    told = [f"{each} {value}" for each, value in words.items()]
     much = "of unknown size" if size is None else f"of {size / 1e6:.0f} M parameters"
-    return f"model {name} {much}: {', '.join(told)} (docs/MODELS.md)".replace("'", "")
+    return f"model {name} {much}: {', '.join(told)} (docs/MODELS.md)"
 
 
 def sized_defaults(given: Mapping[str, Any], known: Container[str]) -> dict[str, Any]:
