@@ -46,6 +46,10 @@ from rlhf_testbed.shared.record import write
 from rlhf_testbed.tasks.base import Demonstration
 
 
+THREADS_WITH_LORA = 2
+"""A model that is large enough for LoRA makes work for two, and its runs can't begin before it."""
+
+
 class Recipe(NamedTuple):
     """All that a base policy is made from."""
 
@@ -102,6 +106,7 @@ def recipe(run: RunConfig) -> Recipe:
         lora_r=settings.lora_r or 0,
         lora_layers=settings.lora_layers,
         patience=settings.patience or 0,
+        threads=THREADS_WITH_LORA if settings.lora_r else 1,
     )
     title = f"base policy for {run.study.task} (once; cached)"
     return Recipe(title, language, shown, learning, about)

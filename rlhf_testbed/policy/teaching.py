@@ -33,11 +33,6 @@ from rlhf_testbed.shared.callbacks import WatchedTraining, learning_note
 from rlhf_testbed.shared.progress import Watcher
 from rlhf_testbed.tasks.base import Demonstration
 
-THREADS = 1
-"""A fixed number, since a sum's last bits depend on it. One, since threads that wait for each other
-make a busy machine many times slower, and a base policy is often learned beside other work."""
-THREADS_WITH_LORA = 2
-"""A model that is large enough for LoRA makes work for two, and its runs can't begin before it."""
 LOOKS = 10
 """How often the loss on held-out demonstrations is looked at, where learning may end early."""
 HELD_OUT = 64
@@ -60,6 +55,9 @@ class Learning:
     """Layers, counted from the last, that LoRA adapts; None: all."""
     patience: int = 0
     """Looks at held-out demonstrations that may bring no better loss; 0: none is taken."""
+    threads: int = 1
+    """A fixed number, since a sum's last bits depend on it. One, since threads that wait for each
+    other make a busy machine many times slower, and most learning goes on beside other work."""
 
 
 def learn(
@@ -78,8 +76,7 @@ def learn(
     shown = _Demonstrated(language, demonstrations)
     refuse_short_context(language.model, max(len(a) + len(b) for a, b in shown.rows))
     set_seed(learning.seed)
-    threads = THREADS_WITH_LORA if learning.lora_r else THREADS
-    with tempfile.TemporaryDirectory() as scratch, _threads(threads):
+    with tempfile.TemporaryDirectory() as scratch, _threads(learning.threads):
         model = _adapted(language, learning) if learning.lora_r else language.model
         trunk = grown(plain(model), frozen_layers(plain(model)), Memory())
         trainer = _trainer(model, shown, learning, scratch, watcher)
