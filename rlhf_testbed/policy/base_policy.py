@@ -45,7 +45,6 @@ from rlhf_testbed.shared.progress import LiveLine, Watcher
 from rlhf_testbed.shared.record import write
 from rlhf_testbed.tasks.base import Demonstration
 
-
 THREADS_WITH_LORA = 2
 """A model that is large enough for LoRA makes work for two, and its runs can't begin before it."""
 
