@@ -22,13 +22,13 @@ from transformers import LlamaForCausalLM
 
 from conftest import SMALL
 from rlhf_testbed.policy import language as language_module
-from rlhf_testbed.policy import packaged, place
 from rlhf_testbed.policy.base_about import BaseSettings
 from rlhf_testbed.policy.base_key import quick_key
 from rlhf_testbed.policy.base_policy import ensure_base_policy
 from rlhf_testbed.policy.base_shelves import cache_folder
 from rlhf_testbed.policy.language import load_language
 from rlhf_testbed.selection.job import train
+from rlhf_testbed.settings import packaged, place
 from rlhf_testbed.settings.packaged import PACKAGED, Packaged, nearest
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.place import place_of, refuse_unloadable
