@@ -47,12 +47,12 @@ def _of_file(file: Path) -> int:
 def _of_hub(name: str, revision: str) -> int | None:
     from huggingface_hub import get_safetensors_metadata, try_to_load_from_cache
 
-    there = try_to_load_from_cache(name, "config.json", revision=revision)
-    if isinstance(there, str):
-        found = sum(map(_of_file, Path(there).parent.glob("*.safetensors")))
-        if found:
-            return found
     try:
+        there = try_to_load_from_cache(name, "config.json", revision=revision)
+        if isinstance(there, str):
+            found = sum(map(_of_file, Path(there).parent.glob("*.safetensors")))
+            if found:
+                return found
         told = get_safetensors_metadata(name, revision=revision)
     except Exception:  # of whichever library asks; what can't be had is told when it is loaded
         return None
