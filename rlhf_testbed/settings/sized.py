@@ -30,7 +30,8 @@ LARGE: Final[Mapping[str, Any]] = {
     "learning_rate": 3e-4,
     "value_layers": 0,
 }
-"""Of large models; found on SmolLM2-135M (docs/LOG.md)."""
+"""Of large models. The learning rate of selection errs on the low side: with a bound on a step,
+SmolLM2-135M took 2e-3 (docs/LOG.md)."""
 ON_A_GPU: Final[Mapping[str, Any]] = {"dtype": "bfloat16", "gradient_checkpointing": True}
 """Of large models besides, where there is a GPU that computes in bfloat16."""
 SETTLED: Final[Mapping[tuple[str, str], str]] = {
