@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import typer
+import typer.core
 
 from rlhf_testbed.commands import bases, looking, making, running
 from rlhf_testbed.shared.errors import UsageError, reported
@@ -20,8 +21,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+class RunUnlessNamed(typer.core.TyperGroup):
+    """`experiment CONFIG` is `experiment run CONFIG`, and `experiment status FOLDER` is its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts `run` before what is no command."""
+        named = args[:1] and args[0] in self.commands
+        found: list[str] = super().parse_args(ctx, args if named else ["run", *args])
+        return found
+
+
+experiments = typer.Typer(
+    cls=RunUnlessNamed, help=running.experiment.__doc__, rich_markup_mode=None
+)
+experiments.command("run")(running.experiment)
+experiments.command()(running.status)
+app.add_typer(experiments, name="experiment")
 for command in (
-    running.experiment,
     running.gates,
     running.evaluate,
     making.publish,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import yaml
 
 from conftest import SMALL
 from rlhf_testbed.experiment.contrasts import contrasts
+from rlhf_testbed.experiment.jobs import base_policies, is_run, missing
 from rlhf_testbed.experiment.over_seeds import arm_results, interval
 from rlhf_testbed.experiment.plan import Experiment, Run, plan, plan_gates
 from rlhf_testbed.experiment.results import elsewhere, runs_measured, summarise
-from rlhf_testbed.experiment.run import _base_policies, _missing, _missing_gates
 from rlhf_testbed.report.gathered import gather
 from rlhf_testbed.report.page import write_report
 from rlhf_testbed.report.publish import tables
@@ -104,19 +105,20 @@ def test_base_seeds_are_crossed_with_training_seeds(tmp_path: Path) -> None:
     assert planned.runs == (Run(0, 0), Run(0, 1), Run(2, 0), Run(2, 1))
     names = {planned.directory("both", seed, base).path.name for base, seed in planned.runs}
     assert names == {"seed-0", "seed-1", "seed-0-base-2", "seed-1-base-2"}
-    told = planned.arguments(planned.settings[0], 1, 2)
-    assert told[told.index("--base_seed") + 1] == "2"
-    assert told[-1].endswith("both/seed-1-base-2")
-    assert "--base_seed" not in planned.arguments(planned.settings[0], 1, 0)
-    assert len(_missing(planned)) == 2 * 4
-    assert [job.title for job in _base_policies(planned)] == [
+    run = planned.run_of(planned.settings[0], Run(2, 1))
+    assert (run.base.base_seed, run.seed) == (2, 1)
+    assert str(run.output_dir).endswith("both/seed-1-base-2")
+    jobs = missing(planned)
+    assert sum(is_run(job) for job in jobs) == 2 * 4
+    assert [job.title for job in base_policies(planned)] == [
         "base policy 0, ρ = 0.3",
         "base policy 2, ρ = 0.3",
     ]
-    assert [job.title for job in _missing_gates(planned)] == [
+    assert [job.title for job in jobs if not is_run(job)] == [
         "gates, base policy 0",
         "gates, base policy 2",
     ]
+    assert pickle.loads(pickle.dumps(jobs)) == jobs
 
 
 def test_without_base_seeds_everything_is_where_it_was(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_without_base_seeds_everything_is_where_it_was(tmp_path: Path) -> None:
     assert planned.base_seeds == (3,)
     assert planned.directory("both", 1, 3).path == tmp_path / "out" / "both" / "seed-1"
     assert planned.gates_file(3).name == "gates.json"
-    assert next(job.title for job in _missing(planned)) == "both, seed 0"
+    assert next(job.title for job in missing(planned) if is_run(job)) == "both, seed 0"
     given = plan(str(_config(tmp_path)), base_seeds="1-2")
     assert given.base_seeds == (1, 2)  # the command line comes before the file
     assert plan_gates(str(_config(tmp_path, base_seeds="0-4")), "0").base_seeds == (0, 1, 2, 3, 4)

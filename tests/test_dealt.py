@@ -142,8 +142,8 @@ def test_the_second_gate_of_a_drift_control_is_decided_with_selection(
     config.write_text(f"task: corridor\narms: {arms}\nseeds: 0-1\nscores: shuffled\n")
     found = plan(str(config))
     assert found.honest.name == "neither scores=overseer"
-    assert parse_run(found.of_base(found.honest)).selection.scores == "overseer"
-    assert parse_run(found.arguments(found.honest, 0)).selection.scores == "overseer"
+    assert found.of_base(found.honest, 0).selection.scores == "overseer"
+    assert found.run_of(found.honest, Run(0, 0)).selection.scores == "overseer"
     assert found.honest_runs == (Run(base=0, seed=0),)
     for setting in found.settings:
-        assert parse_run(found.arguments(setting, 0)).selection.scores == "shuffled"
+        assert found.run_of(setting, Run(0, 0)).selection.scores == "shuffled"

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 from pathlib import Path
 
 import pytest
 import yaml
 
 from conftest import SMALL
-from rlhf_testbed.experiment.claim import held
 from rlhf_testbed.experiment.over_seeds import interval
-from rlhf_testbed.experiment.plan import Experiment, plan, plan_gates
+from rlhf_testbed.experiment.plan import Experiment, Run, plan, plan_gates
 from rlhf_testbed.experiment.results import elsewhere
 from rlhf_testbed.experiment.run import run_experiment
 from rlhf_testbed.policy.base_about import content_hash
 from rlhf_testbed.report.contents import draw_headlines
 from rlhf_testbed.report.publish import publish, tables
 from rlhf_testbed.report.table import interval_text
+from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import read
 from rlhf_testbed.store.base_kept import base_folder
 from rlhf_testbed.store.experiment_records import Results
+from rlhf_testbed.store.in_use import held
 from rlhf_testbed.store.provenance import environment, sources
 from rlhf_testbed.store.run_records import BaseKept
 
@@ -167,8 +169,9 @@ def test_a_second_command_in_the_same_folder_is_told_who_holds_it(
     experiment: Experiment, results: Results
 ) -> None:
     filed = (experiment.folder / "results.json").read_bytes()
-    with held(experiment):
-        with pytest.raises(UsageError, match=rf"is in use by process {os.getpid()}: ") as told:
+    with held(experiment.folder):
+        who = rf"is in use by process {os.getpid()} on {socket.gethostname()} since "
+        with pytest.raises(UsageError, match=who) as told:
             run_experiment(experiment)
         assert "\n" not in str(told.value)
     assert (experiment.folder / "results.json").read_bytes() == filed
@@ -185,10 +188,13 @@ def test_dials_that_arms_set_are_refused_in_an_experiment(tmp_path: Path) -> Non
 def test_the_gates_of_a_task_need_its_honest_arm_only() -> None:
     planned = plan_gates("corridor", "0-1")
     assert [setting.name for setting in planned.settings] == ["neither"]
-    assert planned.arguments(planned.honest, 1)[:4] == ["--task", "corridor", "--arm", "neither"]
+    run = planned.run_of(planned.honest, Run(0, 1))
+    assert (run.study.task, run.study.arm, run.seed) == ("corridor", "neither", 1)
     assert planned.folder == Path("runs/gates-corridor")
     of_file = plan_gates("configs/inspection.yaml", "0")
-    assert of_file.arguments(of_file.honest, 0)[:2] == ["--config", "configs/inspection.yaml"]
+    assert of_file.of_base(of_file.honest, 0).flat() == parse_run(
+        ["--config", "configs/inspection.yaml", "--arm", "neither"]
+    ).flat() | {"seed": of_file.run.seed}
     assert of_file.folder == Path("runs/gates-inspection")
     with pytest.raises(UsageError, match="did you mean 'corridor'"):
         plan_gates("corridr", "0-1")

@@ -392,7 +392,7 @@ def test_gates_look_at_the_honest_arms_base_policy() -> None:
     """Arms differ in ρ in this task, so the gates look at the base policy of gate 2's arm."""
     planned = plan(str(ROOT / "configs/inspection.yaml"), "0")
     assert planned.honest.name == "neither"
-    assert parse_run(planned.of_base(planned.honest)).dials == Dials(1, 1, 1, 0.12)
+    assert planned.of_base(planned.honest, 0).dials == Dials(1, 1, 1, 0.12)
 
 
 def _components(prompt: str) -> list[tuple[str, str, str]]:

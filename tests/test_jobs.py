@@ -13,6 +13,7 @@ from rlhf_testbed import cli
 from rlhf_testbed.engine import local, worker
 from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, engine_named
 from rlhf_testbed.engine.local import run_alone, run_side_by_side
+from rlhf_testbed.engine.worker import Ended
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import Watcher
 
@@ -52,26 +53,16 @@ def test_an_engine_is_found_by_its_name(tmp_path: Path) -> None:
         engine_named("lokal", "--engine")
 
 
-class Wire:
-    """The end of a connection that a job speaks into."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    def send(self, message: object) -> None:
-        self.sent.append(message)
-
-
 def sent(job: Job) -> list[Any]:
-    wire = Wire()
-    worker.perform(job, wire)  # type: ignore[arg-type]
-    return wire.sent
+    told: list[Any] = []
+    worker.perform(job, told.append)
+    return told
 
 
 def test_bad_input_is_a_line_and_a_fault_of_ours_a_traceback(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")
-    assert sent(Job("a", leave_a_note, (file,))) == [None]
+    assert sent(Job("a", leave_a_note, (file,))) == [Ended()]
     assert sent(Job("a", refuse, ("x",))) == [Failure("a", "x is too small", usage=True)]
     said = f"{file / 'below'}: Not a directory"
     assert sent(Job("a", write_below, (file,))) == [Failure("a", said, usage=True)]
@@ -113,9 +104,9 @@ def test_an_experiment_says_which_run_failed(
     ]
 
 
-@pytest.mark.parametrize(("told", "failed"), [([None], False), ([], True)])
+@pytest.mark.parametrize(("told", "failed"), [([Ended()], False), ([], True)])
 def test_what_a_job_told_counts_and_not_its_exit_status(
-    told: list[None], failed: bool, monkeypatch: pytest.MonkeyPatch
+    told: list[Ended], failed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two threads start and join processes: Python may read a status of 255 of one that went well,
     since it reads each once, and looks at all whenever one is started. Seen in an experiment."""
@@ -136,7 +127,7 @@ def test_what_a_job_told_counts_and_not_its_exit_status(
             messages = iter(told)
 
             class Connection:
-                def recv(self) -> None:
+                def recv(self) -> Ended:
                     for message in messages:
                         return message
                     raise EOFError

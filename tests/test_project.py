@@ -259,7 +259,8 @@ def test_every_command_of_the_readme_is_one() -> None:
         if words[0] == "rlhf-testbed":
             command = known[words[1]]
             if hasattr(command, "commands"):
-                command = command.commands[words[2]]
+                named = words[2] if words[2] in command.commands else "run"  # experiment CONFIG
+                command = command.commands[named]
             options = {name for one in command.params for name in one.opts}
             if command.context_settings.get("ignore_unknown_options"):  # they are a run's settings
                 options |= {*resuming.OPTIONS, *(f"--{name}" for name in parse_run([]).flat())}

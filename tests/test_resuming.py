@@ -269,12 +269,12 @@ def test_what_can_not_be_asked_for_is_told(words: list[str], line: str) -> None:
 
 
 def test_an_unfinished_run_of_an_experiment_goes_on(tmp_path: Path, whole: dict[str, str]) -> None:
-    from rlhf_testbed.experiment.run import train_and_evaluate
+    from rlhf_testbed.experiment.jobs import train_and_evaluate
 
     folder = tmp_path / "both" / "seed-3"
     run = _train(folder, stop=7)
     steps: list[Step] = []
-    told = [*RUN, "--output_dir", str(folder)]
+    told = parse_run([*RUN, "--output_dir", str(folder)])
     train_and_evaluate(steps.append, told, tmp_path / "base")
     assert [step.done for step in steps if "approved" in step.note] == [*range(7, UPDATES + 1)]
     assert _content(run) == whole
@@ -282,11 +282,12 @@ def test_an_unfinished_run_of_an_experiment_goes_on(tmp_path: Path, whole: dict[
 
 
 def test_a_folder_in_which_another_run_had_begun_is_set_aside(tmp_path: Path) -> None:
-    from rlhf_testbed.experiment.run import train_and_evaluate
+    from rlhf_testbed.experiment.jobs import train_and_evaluate
 
     folder = tmp_path / "both" / "seed-3"
     _train(folder, ["--kl_coef", "0.5"], stop=7)
-    train_and_evaluate(lambda step: None, [*RUN, "--output_dir", str(folder)], tmp_path / "base")
+    told = parse_run([*RUN, "--output_dir", str(folder)])
+    train_and_evaluate(lambda step: None, told, tmp_path / "base")
     assert RunDirectory(folder).settings().flat()["kl_coef"] == 0.02
     assert len(list(folder.parent.glob("seed-3.interrupted-1"))) == 1
 

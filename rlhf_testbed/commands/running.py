@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlhf_testbed.engine.job import ENGINES
+from rlhf_testbed.engine.job import ENGINES, Engine, Orders, engine_class
 from rlhf_testbed.shared.errors import UsageError
 
 if TYPE_CHECKING:
     from rlhf_testbed.experiment.plan import Experiment
     from rlhf_testbed.store.experiment_records import Results
 
+FAILURES_TOLD = 10
+"""Failures that are told whole; of more it is told how many."""
 RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 
 
@@ -36,16 +38,36 @@ def experiment(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time. Default: one a core.")
+        int | None,
+        typer.Option(min=1, help="Runs at a time. Default: as many as there is room for."),
     ] = None,
-    engine: Annotated[str, typer.Option(help=f"Where jobs run: {', '.join(ENGINES)}.")] = "local",
+    engine: Annotated[str, typer.Option(help=f"Where runs run: {', '.join(ENGINES)}.")] = "local",
+    engine_args: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine_args",
+            "--engine-args",
+            metavar="NAME=VALUE",
+            help="Option of the engine, like cpus=2 or memory_gib=8 for each run; may be given "
+            "several times (docs/SCALE.md).",
+        ),
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="How often a run that died or raised is tried again.")
+    ] = 1,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", "--dry_run", help="Say what would be run, and run nothing."),
+    ] = False,
 ) -> None:
     """Run arms × base policies × seeds side by side; print gates and table; draw the threat plane.
 
     Example: rlhf-testbed experiment configs/corridor.yaml --seeds 0-3 --base-seeds 0-4
 
+    Example: rlhf-testbed experiment status runs/corridor
+
     Interrupted and started again, it goes on with what is missing. Asked for fewer arms or seeds,
-    it keeps the results of the rest.
+    it keeps the results of the rest. A run that fails stops no other.
     """
     if not config.is_file():
         raise UsageError(f"{config}: no such file")
@@ -61,6 +83,7 @@ def experiment(
     from rlhf_testbed.shared.files import pasted
 
     console = Console()
+    running = _engine(engine, engine_args or [])
     planned = plan(str(config), seeds, output_dir, base_seeds)
     bases = len(planned.base_seeds)
     console.print(
@@ -71,7 +94,13 @@ def experiment(
     )
     if told := told_of_size(parse_run(["--config", str(config)])):
         console.print(told, highlight=False)
-    results = _finished(planned, workers, engine)
+    orders = Orders(workers=workers, retries=retries)
+    if dry_run:
+        from rlhf_testbed.experiment.run import dry_run as would_run
+
+        print(would_run(planned, running, orders))
+        return
+    results = _finished(planned, running, orders)
     for show in PRINTED:
         console.print()
         show(results, console)
@@ -86,6 +115,21 @@ def experiment(
             console.print(f"picture   {picture}", highlight=False)
     console.print(f"read on   rlhf-testbed inspect {pasted(planned.folder)}", highlight=False)
     console.print(f"look      rlhf-testbed report {pasted(planned.folder)}", highlight=False)
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="An experiment's folder.", metavar="FOLDER")],
+) -> None:
+    """Show how far an experiment is: what is done, runs, failed, is left, and how long that takes.
+
+    Example: rlhf-testbed experiment status runs/corridor
+    """
+    from rich.console import Console
+
+    from rlhf_testbed.experiment.status import status as found
+    from rlhf_testbed.report.status import print_status
+
+    print_status(found(folder), Console())
 
 
 def gates(
@@ -111,7 +155,7 @@ def gates(
     from rlhf_testbed.experiment.plan import plan_gates
     from rlhf_testbed.report.table import print_gates
 
-    print_gates(_finished(plan_gates(of, seeds, output_dir), None), Console())
+    print_gates(_finished(plan_gates(of, seeds, output_dir)), Console())
 
 
 def train(context: typer.Context) -> None:
@@ -189,16 +233,29 @@ def latent(
     print(f"\nfiled in {directory.evaluation() / 'latent.json'}")
 
 
-def _finished(planned: Experiment, workers: int | None, engine: str = "local") -> Results:
-    """The results of an experiment; ends the program when it fails or is interrupted."""
+def _engine(name: str, entries: list[str]) -> Engine:
+    """The engine of that name with options from `NAME=VALUE` entries; raises `UsageError`."""
+    from rlhf_testbed.settings.options import parse_options
+
+    kind = engine_class(name, "--engine")
+    return kind(**parse_options(name, kind, entries, "command line", "--engine_args"))
+
+
+def _finished(
+    planned: Experiment, engine: Engine | None = None, orders: Orders = Orders()
+) -> Results:
+    """The results of an experiment; ends the program when a part fails or it is interrupted."""
     from rlhf_testbed.engine.job import JobsFailed
     from rlhf_testbed.experiment.run import run_experiment
 
     try:
-        return run_experiment(planned, workers, engine)
+        return run_experiment(planned, engine, orders)
     except JobsFailed as failed:
-        for title, said, _ in failed.failures:
+        for title, said, _ in failed.failures[:FAILURES_TOLD]:
             print(f"error: {title}: {said}", file=sys.stderr)
+        if (more := len(failed.failures) - FAILURES_TOLD) > 0:
+            status = f"rlhf-testbed experiment status {planned.folder}"
+            print(f"error: and {more} more ({status})", file=sys.stderr)
         print(
             "The other runs are kept: the same command goes on with what failed.", file=sys.stderr
         )

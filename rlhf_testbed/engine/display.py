@@ -56,8 +56,11 @@ class Display:
             self._running[row][1].reached(step)
         self.progress.update(row, completed=step.done, total=step.total, note=step.note)
 
-    def ended(self, row: TaskID, failed: bool) -> None:
-        """Counts a job that has ended."""
+    def ended(self, row: TaskID, failed: bool, again: bool = False) -> None:
+        """Counts a job that has ended, unless it is to be tried `again`."""
+        if again:
+            self.dropped(row)
+            return
         with self._lock:
             title, pace = self._running.pop(row)
             self.done += 1
@@ -66,6 +69,16 @@ class Display:
             self._say(f"{title}: {'failed' if failed else 'ended'}", ", ")
         self.progress.remove_task(row)
         self.progress.advance(self.all)
+
+    def dropped(self, row: TaskID) -> None:
+        """Shows a job no longer, which has not come to its end."""
+        with self._lock:
+            self._running.pop(row)
+        self.progress.remove_task(row)
+
+    def say(self, what: str) -> None:
+        """Prints a line about something else than progress, above the bars where there are any."""
+        self.progress.console.print(what, highlight=False, markup=False)
 
     def tick(self) -> None:
         """Says how far the jobs are, where nothing was said for long."""

@@ -1,6 +1,6 @@
 """Jobs side by side: each in a fresh process, with one progress bar a job and one for all.
 
-    run_side_by_side([Job("both, seed 3", train_and_evaluate, (arguments,)), ...], workers=2)
+    run_side_by_side([Job("both, seed 3", train_and_evaluate, (run, bases)), ...], workers=2)
 
 Processes are forked from a server that has imported torch already, so that a job starts within a
 second; a process of its own keeps every job's random state and threads to itself. Where there is
@@ -16,13 +16,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from rlhf_testbed.engine.display import Display
-from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed
+from rlhf_testbed.engine.board import Board, log_of
+from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, Orders
 from rlhf_testbed.engine.server import end_server, start_server
-from rlhf_testbed.engine.worker import work
+from rlhf_testbed.engine.worker import Ended, death, last_words, work
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import TICK, Step
 
@@ -35,30 +36,26 @@ class Local(Engine):
 
     summary = "processes on this machine, by default one a core"
 
-    def run(
-        self, jobs: Sequence[Job], workers: int | None = None, preload: Sequence[str] = ()
-    ) -> None:
+    def run(self, jobs: Sequence[Job], orders: Orders = Orders()) -> None:
         """Each job in a process of its own, forked from a server that has imported `preload`."""
-        run_side_by_side(jobs, workers, preload)
+        if not jobs:
+            return
+        at_once = min(orders.workers or available_cores(), len(jobs))
+        with Board(jobs, at_once, "local", orders) as board:
+            crew = _Crew(board, start_server(orders.preload))
+            try:
+                crew.finish(at_once)
+            except BaseException:
+                crew.stop()
+                raise
+        board.close()
 
 
 def run_side_by_side(
     jobs: Sequence[Job], workers: int | None = None, preload: Sequence[str] = ()
 ) -> None:
     """Runs all jobs on this machine, by default one a core; see `Engine.run`."""
-    if not jobs:
-        return
-    at_once = min(workers or available_cores(), len(jobs))
-    display = Display(len(jobs), at_once)
-    crew = _Crew(jobs, start_server(preload), display)
-    with display.progress:
-        try:
-            failures = crew.finish(at_once)
-        except BaseException:
-            crew.stop()
-            raise
-    if failures:
-        raise JobsFailed(failures)
+    Local().run(jobs, Orders(workers=workers, preload=preload))
 
 
 def run_alone(job: Job) -> None:
@@ -77,6 +74,39 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Attended:
+    """One job in a process of its own, followed until it ends."""
+
+    def __init__(self, job: Job, context: Any, log: Path | None = None) -> None:
+        self.job, self.log = job, log
+        self._ours, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=work, args=(job, theirs, log), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def followed(self, stepped: Callable[[Step], None]) -> Ended | Failure:
+        """Tells of the job's steps until it ends; how it ended.
+
+        What it told counts, not its exit status: Python reads that once, and where another thread
+        that starts a process was quicker (it looks at all that have ended), this one reads 255.
+        """
+        told: Ended | Failure | None = None
+        while told is None:
+            try:
+                message = self._ours.recv()
+            except EOFError:
+                break
+            if isinstance(message, Step):
+                stepped(message)
+            else:
+                told = message
+        self.process.join()
+        if told is None:
+            said = f"{death(self.process.exitcode)}{last_words(self.log)}"
+            return Failure(self.job.title, said, usage=False)
+        return told
+
+
 class _Crew:
     """Threads that each attend to one job after the other, until none is left.
 
@@ -84,30 +114,27 @@ class _Crew:
     still imports torch) must not keep an interrupted program alive.
     """
 
-    def __init__(self, jobs: Sequence[Job], context: Any, display: Display) -> None:
-        self.waiting = list(reversed(jobs))
-        self.number = len(jobs)
-        self.context, self.display = context, display
-        self.ended: queue.Queue[Failure | BaseException | None] = queue.Queue()
+    def __init__(self, board: Board, context: Any) -> None:
+        self.board, self.context = board, context
+        self.waiting = list(reversed(range(len(board.jobs))))
+        self.number = len(board.jobs)
+        self.ended: queue.Queue[BaseException | None] = queue.Queue()
         self.processes: list[Any] = []
         self.stopped = False
 
-    def finish(self, at_once: int) -> list[Failure]:
-        """Runs all jobs and returns those that failed; raises what kept one from starting."""
+    def finish(self, at_once: int) -> None:
+        """Runs all jobs; raises what kept one from starting."""
         for _ in range(at_once):
             threading.Thread(target=self._attend_all, daemon=True).start()
-        failures = []
         while self.number:
             try:
-                told = self.ended.get(timeout=TICK)
+                raised = self.ended.get(timeout=TICK)
             except queue.Empty:
-                self.display.tick()
+                self.board.tick()
                 continue
             self.number -= 1
-            if isinstance(told, BaseException):
-                raise told
-            failures += [told] if told else []
-        return failures
+            if raised is not None:
+                raise raised
 
     def stop(self) -> None:
         """Ends the jobs that are under way, by force where they do not end in time."""
@@ -127,45 +154,27 @@ class _Crew:
     def _attend_all(self) -> None:
         while self.waiting:
             try:
-                job = self.waiting.pop()
+                at = self.waiting.pop()
             except IndexError:  # another thread was quicker
                 return
             try:
-                self.ended.put(self._attend(job))
+                if self._attend(at):
+                    self.waiting.insert(0, at)  # the last of all, by this thread if by no other
+                else:
+                    self.ended.put(None)
             except BaseException as error:
                 self.ended.put(error)
 
-    def _attend(self, job: Job) -> Failure | None:
-        ours, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=work, args=(job, theirs), daemon=True)
-        row = self.display.began(job)
-        process.start()
-        self.processes.append(process)
+    def _attend(self, at: int) -> bool:
+        """Runs one job; returns whether it is to be run again."""
+        job = self.board.jobs[at]
+        self.board.began(at)
+        attended = Attended(job, self.context, log_of(job, self.board.orders))
+        self.processes.append(attended.process)
         if self.stopped:
-            process.terminate()
-        theirs.close()
-        told, failure = self._followed(ours, row)
-        process.join()
-        self.processes.remove(process)
-        if not told:
-            said = f"the process ended with status {process.exitcode}"
-            failure = Failure(job.title, said, usage=False)
-        if not self.stopped:
-            self.display.ended(row, failed=failure is not None)
-        return failure
-
-    def _followed(self, connection: Any, row: Any) -> tuple[bool, Failure | None]:
-        """Shows a job's steps until it ends: whether it told of its end, and what went wrong.
-
-        What it told counts, not its exit status: Python reads that once, and where another thread
-        that starts a process was quicker (it looks at all that have ended), this one reads 255.
-        """
-        while True:
-            try:
-                message = connection.recv()
-            except EOFError:
-                return False, None
-            if not isinstance(message, Step):
-                return True, message
-            if not self.stopped:
-                self.display.step(row, message)
+            attended.process.terminate()
+        told = attended.followed(lambda step: None if self.stopped else self.board.step(at, step))
+        self.processes.remove(attended.process)
+        if self.stopped:
+            return False
+        return self.board.ended(at, told if isinstance(told, Failure) else None)

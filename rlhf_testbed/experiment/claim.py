@@ -1,7 +1,6 @@
-"""Whose an experiment's folder is: one experiment's, with one source, and nobody else's.
+"""Whose an experiment's folder is: one experiment's, with one source.
 
     runs/corridor: holds an experiment with other settings: seed is 3 there, 4 here
-    runs/corridor: is in use by process 4711: rlhf-testbed experiment configs/corridor.yaml
     runs/corridor: the source of my_pkg.mine:Mine has changed since its runs were made
 
 More arms or seeds in the same folder are the same experiment: what is there is kept.
@@ -9,27 +8,19 @@ More arms or seeds in the same folder are the same experiment: what is there is 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from rlhf_testbed.experiment.plan import Experiment
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.files import read_text, write_text
 from rlhf_testbed.shared.record import read_settings, write_settings
 from rlhf_testbed.store.experiment_records import ExperimentFile
 from rlhf_testbed.store.provenance import sources, this_command
 
 
-@contextmanager
-def held(experiment: Experiment) -> Iterator[None]:
-    """Keeps other commands out of an experiment's folder; raises `UsageError` while one is in it.
-
-    The lock goes with the process that holds it, however that ends.
-    """
+def made(experiment: Experiment) -> Path:
+    """The experiment's folder, made where it is not there; raises `UsageError`."""
     folder = experiment.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,19 +28,7 @@ def held(experiment: Experiment) -> Iterator[None]:
         raise UsageError(f"{folder}: Not a directory") from None
     except OSError as error:
         raise UsageError(f"{folder}: can't be made: {error.strerror}") from None
-    note = folder.parent / f".{folder.name}.running"
-    lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        holder = read_text(note).strip() if note.is_file() else "another command"
-        raise UsageError(f"{folder}: is in use by {holder} (wait, or --output_dir OTHER)") from None
-    try:
-        write_text(note, f"process {os.getpid()}: {this_command()}\n")
-        yield
-    finally:
-        note.unlink(missing_ok=True)
-        lock.release()
+    return folder
 
 
 def claim(experiment: Experiment) -> None:

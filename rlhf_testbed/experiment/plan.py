@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ class Setting(NamedTuple):
     arm: Arm
     dials: Dials
     arguments: tuple[str, ...]
-    """What its training jobs are told besides the config."""
+    """What its runs are told besides the config."""
     options: tuple[str, ...] = ()
     """Options of the task that are varied, as `NAME=VALUE`."""
 
@@ -83,7 +84,7 @@ class Experiment:
     """What is to be run."""
 
     given: tuple[str, str]
-    """What every job is told first: `--config FILE`, or `--task NAME`."""
+    """What every run is told first: `--config FILE`, or `--task NAME`."""
     run: RunConfig
     settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
@@ -121,15 +122,26 @@ class Experiment:
         name = "gates.json" if self.is_own(base) else f"gates-base-{base}.json"
         return self.folder / name
 
-    def arguments(self, setting: Setting, seed: int, base: int | None = None) -> list[str]:
-        """The command-line arguments of one run's training job."""
-        where = ["--output_dir", str(self.directory(setting.name, seed, base).path)]
-        return [*self.of_base(setting, base), "--seed", str(seed), *where]
+    def run_of(self, setting: Setting, run: Run) -> RunConfig:
+        """All settings of one run, its place included."""
+        asked = self.of_base(setting, run.base)
+        place = str(self.directory(setting.name, run.seed, run.base).path)
+        return replace(asked, selection=replace(asked.selection, seed=run.seed, output_dir=place))
 
-    def of_base(self, setting: Setting, base: int | None = None) -> list[str]:
-        """What a run is told, but for its seed and place."""
-        own = base is None or self.is_own(base)
-        return [*self.given, *setting.arguments, *([] if own else ["--base_seed", str(base)])]
+    def of_base(self, setting: Setting, base: int) -> RunConfig:
+        """The settings of an arm's runs from one base policy; their seeds and places differ.
+
+        What is given is read once for each arm, so that thousands of runs are planned in seconds.
+        """
+        if setting.arguments not in self._read:
+            self._read[setting.arguments] = parse_run([*self.given, *setting.arguments])
+        asked = self._read[setting.arguments]
+        return replace(asked, base=replace(asked.base, base_seed=base))
+
+    @cached_property
+    def _read(self) -> dict[tuple[str, ...], RunConfig]:
+        """The settings of arms as far as they have been read, by what the arms are told."""
+        return {}
 
     @property
     def honest(self) -> Setting:

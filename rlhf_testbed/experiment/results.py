@@ -134,17 +134,31 @@ def _passing(
 
 def runs_measured(experiment: Experiment) -> dict[str, list[Run]]:
     """The runs of every arm with results: what was asked for, then what was there before."""
-    found = {setting.name: set(experiment.runs) for setting in experiment.settings}
+    found = {
+        setting.name: {
+            run for run in experiment.runs if _is_measured(experiment, setting.name, run)
+        }
+        for setting in experiment.settings
+    }
     file = experiment.folder / Results.file
     before = read(file, Results) if file.exists() else None
     for name, arm in before.arms.items() if before else ():
         there = {Run(one.base_seed, one.seed) for one in arm.seeds}
         if before and not before.about.base_seeds:  # older than `base_seed`: all of the settings'
             there = {Run(experiment.run.base.base_seed, run.seed) for run in there}
-        kept = {run for run in there if measured(experiment.directory(name, run.seed, run.base))}
-        if kept:
-            found[name] = found.get(name, set()) | kept
-    return {name: sorted(runs) for name, runs in found.items()}
+        kept = {run for run in there if _is_measured(experiment, name, run)}
+        found[name] = found.get(name, set()) | kept
+    return {name: sorted(runs) for name, runs in found.items() if runs}
+
+
+def _is_measured(experiment: Experiment, name: str, run: Run) -> bool:
+    return measured(experiment.directory(name, run.seed, run.base))
+
+
+def any_measured(experiment: Experiment) -> bool:
+    """Whether there is anything that results could be made of: a run, and its gates."""
+    of_runs = {run.base for runs in runs_measured(experiment).values() for run in runs}
+    return bool(of_runs) and all(experiment.gates_file(base).is_file() for base in of_runs)
 
 
 def elsewhere(experiment: Experiment) -> list[str]:

@@ -4,6 +4,7 @@
 
     runs/corridor/
       experiment.yaml          the settings; another experiment may not share the folder
+      jobs.json, logs/         how far its runs are, and what those printed that failed
       base/3f9c.../            the base policies of its runs, each once
       both/seed-3/             one run directory for each arm and seed
       both/seed-3-base-2/      the same from another base policy than that of the settings
@@ -18,132 +19,94 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from rlhf_testbed.engine.job import Job, engine_named
-from rlhf_testbed.evaluation.evaluate import evaluate
-from rlhf_testbed.experiment.claim import claim, held
-from rlhf_testbed.experiment.gates import honest_learning, static_gates
+from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, Orders
+from rlhf_testbed.engine.local import Local
+from rlhf_testbed.experiment.claim import claim, made
+from rlhf_testbed.experiment.jobs import base_of, base_policies, is_run, missing, wanted
 from rlhf_testbed.experiment.plan import Experiment
-from rlhf_testbed.experiment.results import measured, summarise
-from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
-from rlhf_testbed.policy.language_policy import LanguagePolicy
-from rlhf_testbed.selection.job import train
+from rlhf_testbed.experiment.results import any_measured, measured, summarise
+from rlhf_testbed.policy.base_shelves import CACHE, cache_folder
 from rlhf_testbed.settings.methods import method_class
-from rlhf_testbed.settings.parsing import parse_run
-from rlhf_testbed.settings.plugins import faults_told
 from rlhf_testbed.shared.callbacks import quiet
-from rlhf_testbed.shared.progress import Watcher
 from rlhf_testbed.shared.record import read, write
-from rlhf_testbed.store.experiment_records import GatesFile, Results, Took
-from rlhf_testbed.store.run_directory import RunDirectory
-from rlhf_testbed.store.run_records import KNOWING
+from rlhf_testbed.store.experiment_records import Results, Took
+from rlhf_testbed.store.in_use import held
 
-GATES = "gates"
-PRELOADED = ["rlhf_testbed.experiment.run"]
+PRELOADED = ["rlhf_testbed.experiment.jobs"]
 """What every job wants, and takes seconds to import."""
 
 
 def run_experiment(
-    experiment: Experiment, workers: int | None = None, engine: str = "local"
+    experiment: Experiment, engine: Engine | None = None, orders: Orders = Orders()
 ) -> Results:
     """Runs what is missing, measures, and files `results.json`; returns its content.
 
-    Raises `UsageError` where the folder is another experiment's, or another command is in it.
+    `engine`: by default this machine's cores. Of `orders`, workers and retries count. Raises
+    `UsageError` where the folder is another experiment's, or another command is in it. What fails
+    stops nothing else: raises `JobsFailed` once all others are done and filed.
     """
-    running = engine_named(engine, "--engine")
-    with held(experiment):
+    engine = engine or Local()
+    with held(made(experiment), "wait, or --output_dir OTHER"):
         claim(experiment)
         quiet()
         started = time.monotonic()
-        method = method_class(experiment.run.selection.method)
-        preload = [*PRELOADED, *method.preload]
-        running.run(_base_policies(experiment), workers, preload)
-        jobs = _missing(experiment)
-        running.run([*_missing_gates(experiment), *jobs], workers, preload)
+        runs, failures = _ran(experiment, engine, ordered(experiment, orders))
         minutes = (time.monotonic() - started) / 60
         file = experiment.folder / Results.file
-        found = summarise(experiment, _took(file, minutes, len(jobs)))
+        if failures and not any_measured(experiment):
+            raise JobsFailed(failures)
+        found = summarise(experiment, _took(file, minutes, runs))
         write(file, found)
+        if failures:
+            raise JobsFailed(failures)
     return found
 
 
-def _missing(experiment: Experiment) -> list[Job]:
-    """A job for each run that is not measured yet, that of gate 2 included."""
-    wanted = [(setting, run) for run in experiment.runs for setting in experiment.settings]
-    honest = [(experiment.honest, run) for run in experiment.honest_runs]
-    wanted += [pair for pair in honest if pair not in wanted]
-    return [
-        Job(f"{setting.name}, seed {seed}{_of(experiment, base)}", train_and_evaluate, told)
-        for setting, (base, seed) in wanted
-        if not measured(experiment.directory(setting.name, seed, base))
-        for told in [(experiment.arguments(setting, seed, base), experiment.bases)]
-    ]
+def _ran(experiment: Experiment, engine: Engine, orders: Orders) -> tuple[int, list[Failure]]:
+    """Runs what is missing: base policies first, then all that start from those that were built.
+
+    Returns how many runs that were, and what failed.
+    """
+    bases = base_policies(experiment)
+    failures = _failures(engine, bases, replace(orders, to_come=_left(experiment)))
+    failed = {failure.title for failure in failures}
+    jobs = missing(experiment, {base_of(job) for job in bases if job.title in failed})
+    runs = sum(is_run(job) for job in jobs)
+    done = len(wanted(experiment)) - _left(experiment)
+    failures += _failures(engine, jobs, replace(orders, done=done))
+    return runs, failures
 
 
-def _missing_gates(experiment: Experiment) -> list[Job]:
-    """A job for each base policy whose gates are not decided yet."""
-    return [
-        Job(f"{GATES}{_of(experiment, base)}", file_static_gates, (told, file))
-        for base in experiment.base_seeds
-        for file in [experiment.gates_file(base)]
-        if not file.exists()
-        for told in [experiment.of_base(experiment.honest, base)]
-    ]
+def _failures(engine: Engine, jobs: Sequence[Job], orders: Orders) -> list[Failure]:
+    """Runs jobs; those that failed."""
+    try:
+        engine.run(jobs, orders)
+    except JobsFailed as failed:
+        return failed.failures
+    return []
 
 
-def _of(experiment: Experiment, base: int) -> str:
-    """Which base policy a job is of, where there are several or another than the settings'."""
-    told = len(experiment.base_seeds) > 1 or not experiment.is_own(base)
-    return f", base policy {base}" if told else ""
+def dry_run(experiment: Experiment, engine: Engine, orders: Orders = Orders()) -> str:
+    """What an engine would be told to do, without doing it."""
+    jobs = [*base_policies(experiment), *missing(experiment)]
+    return engine.script(jobs, ordered(experiment, orders))
 
 
-def _base_policies(experiment: Experiment) -> list[Job]:
-    """A job for each base policy that the settings start from: one for each ρ and base seed."""
-    arguments = {
-        (setting.dials.unintended_share, setting.options, base): experiment.of_base(setting, base)
-        for base in experiment.base_seeds
-        for setting in (experiment.honest, *experiment.settings)
-    }
-    return [
-        Job(_titled(experiment, base, share, options), make_base_policy, (told,))
-        for (share, options, base), told in arguments.items()
-    ]
+def ordered(experiment: Experiment, orders: Orders) -> Orders:
+    """Orders with all that an experiment's jobs need."""
+    method = method_class(experiment.run.selection.method)
+    preload = [*PRELOADED, *method.preload]
+    caches = {CACHE: cache_folder()}
+    return replace(orders, preload=preload, folder=experiment.folder, caches=caches)
 
 
-def _titled(experiment: Experiment, base: int, share: float, options: Sequence[str]) -> str:
-    """The title of a base policy's job."""
-    which = _of(experiment, base).removeprefix(", ") or "base policy"
-    return ", ".join([which, f"ρ = {share:g}", *options])
-
-
-def make_base_policy(watcher: Watcher, arguments: Sequence[str]) -> None:
-    """One job: the base policy of a setting, if it isn't there yet."""
-    quiet()
-    ensure_base_policy(parse_run(arguments), watcher)
-
-
-def train_and_evaluate(watcher: Watcher, arguments: Sequence[str], bases: Path) -> None:
-    """One job: a run from the command-line arguments of its training, then its measures."""
-    run = parse_run(arguments)
-    directory = RunDirectory(run.output_dir)
-    if not (directory.begun and directory.finished):
-        resume = directory.begun and directory.settings().flat() == run.flat()
-        if not resume:
-            directory.set_aside()
-        train(run, watcher, bases, resume)
-    evaluate(directory, KNOWING)
-
-
-def file_static_gates(watcher: Watcher, arguments: Sequence[str], file: Path) -> None:
-    """One job: the gates that need no RL, with the honest setting's base policy."""
-    quiet()
-    run = parse_run(arguments)
-    base = LanguagePolicy.of(load_base_policy(ensure_base_policy(run)), run.task)
-    with faults_told(run.task.name, run.task):
-        learning = honest_learning(run)
-        found = static_gates(run.task, base, watcher, run.dials.unintended_share, learning)
-        write(file, GatesFile(gates=found))
+def _left(experiment: Experiment) -> int:
+    """Runs that are not measured yet."""
+    runs = [experiment.directory(of.name, run.seed, run.base) for of, run in wanted(experiment)]
+    return sum(not measured(one) for one in runs)
 
 
 def _took(file: Path, minutes: float, runs: int) -> Took:

@@ -66,6 +66,11 @@ def ensure_base_policy(run: RunConfig, watcher: Watcher | None = None) -> Path:
 
     Progress goes to `watcher`, by default to a live line. Raises `UsageError`.
     """
+    return _cached(run, place_of(run), watcher)
+
+
+def place_of(run: RunConfig) -> Path:
+    """Where the run's base policy is, or is to be built; raises `UsageError`."""
     settings = BaseSettings.of(run)
     shelf = shipped() if run.base.base_policy == "auto" else []
     quick = quick_key(settings, run.task)
@@ -76,9 +81,7 @@ def ensure_base_policy(run: RunConfig, watcher: Watcher | None = None) -> Path:
         shown = demonstrations(settings, run.task, settings.demonstrations)
         full = full_digest(settings, run.task, shown)
         remember(quick, full)
-    if found := taken(shelf, full=full):
-        return found
-    return _cached(run, place_in_cache(full), watcher)
+    return taken(shelf, full=full) or place_in_cache(full)
 
 
 def recipe(run: RunConfig) -> Recipe:
@@ -128,7 +131,7 @@ def build(wanted: Recipe, folder: Path, watcher: Watcher) -> About:
 
 
 def _cached(run: RunConfig, folder: Path, watcher: Watcher | None) -> Path:
-    """The folder in the cache, built first where it is not there. Nothing is written to look."""
+    """The folder, built in the cache first where it is not there. Nothing is written to look."""
     if folder.exists():
         return folder
     try:

@@ -27,6 +27,8 @@ from rlhf_testbed.shared.files import write_text
 from rlhf_testbed.shared.record import read
 
 SHIPPED = Path(__file__).parent / "shipped"
+CACHE = "RLHF_TESTBED_CACHE"
+"""The variable of the environment that names another cache folder."""
 
 
 class Shelved(NamedTuple):
@@ -74,7 +76,7 @@ def taken(shelf: Iterable[Shelved], **wanted: str) -> Path | None:
 def remembered(quick: str) -> str | None:
     """The full digest that a quick key stands for, if that has been found out here before."""
     try:
-        return _key_file(quick).read_text(encoding="utf-8").strip() or None
+        return key_file(quick).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -82,16 +84,17 @@ def remembered(quick: str) -> str | None:
 def remember(quick: str, full: str) -> None:
     """Notes it for the next start; in a cache that can't be written, it is found out again."""
     with suppress(OSError, UsageError):
-        write_text(_key_file(quick), f"{full}\n")
+        write_text(key_file(quick), f"{full}\n")
 
 
 def cache_folder() -> Path:
     """Where base policies are kept: `RLHF_TESTBED_CACHE`, or the user's cache folder."""
-    named = os.environ.get("RLHF_TESTBED_CACHE")
+    named = os.environ.get(CACHE)
     return Path(named) if named else user_cache_path("rlhf-testbed")
 
 
-def _key_file(quick: str) -> Path:
+def key_file(quick: str) -> Path:
+    """Where the full digest is noted that a quick key stands for."""
     return cache_folder() / "base" / "keys" / quick
 
 

@@ -8,7 +8,6 @@ Each is learned by a trainer of its own, which among several processes would wai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from accelerate import PartialState
@@ -20,7 +19,6 @@ from rlhf_testbed.judging.overseers import training_overseer
 from rlhf_testbed.judging.preference_model import learn
 from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
-from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import blamed, faults_told
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import quiet
@@ -42,18 +40,16 @@ def prepared(
     """
     with state.main_process_first():
         if state.is_main_process and state.num_processes > 1:
-            directory = RunDirectory(run.output_dir)
-            told = ["--config", str(directory.config), "--output_dir", str(directory.path)]
-            run_alone(Job("what training starts from", prepare_from, (told, shared)))
+            run_alone(Job("what training starts from", prepare_from, (run, shared)))
         elif state.is_main_process:
             prepare(run, watcher, shared)
     return base_folder(RunDirectory(run.output_dir))
 
 
-def prepare_from(watcher: Watcher, arguments: Sequence[str], shared: Path | None) -> None:
-    """One job: `prepare`, for a run from the command-line arguments of its training."""
+def prepare_from(watcher: Watcher, run: RunConfig, shared: Path | None) -> None:
+    """One job: `prepare`."""
     quiet()
-    prepare(parse_run(arguments), watcher, shared)
+    prepare(run, watcher, shared)
 
 
 def prepare(run: RunConfig, watcher: Watcher, shared: Path | None) -> None:

@@ -32,8 +32,9 @@ from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.shared.versions import LIBRARIES
 from rlhf_testbed.store import ledger
-from rlhf_testbed.store.provenance import LIBRARIES, sources
+from rlhf_testbed.store.provenance import sources
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import BaseKept, OneProcess, StateFile
 

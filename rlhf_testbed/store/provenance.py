@@ -21,9 +21,9 @@ from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.settings.plugins import dotted, overseer_class, task_class
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.settings.sources import source_hash
+from rlhf_testbed.shared.versions import LIBRARIES
 from rlhf_testbed.store.run_records import Environment
 
-LIBRARIES = ("rlhf-testbed", "torch", "transformers", "trl", "datasets", "accelerate", "peft")
 PROJECT = Path(__file__).parents[2]
 
 

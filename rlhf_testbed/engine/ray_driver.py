@@ -1,0 +1,253 @@
+"""The process that talks to a Ray cluster: looks at its nodes, hands out jobs, tells what becomes
+of them.
+
+    parent -> [0, 1, 2, ...]         jobs to be done, by number; again for one that is tried again
+    parent <- Found, Begun, Stepped, Finished; or Refused
+
+It ends with its parent, and by Ray's hand where the cluster is lost.
+"""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayError, RaySystemError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from rlhf_testbed.engine.board import log_of
+from rlhf_testbed.engine.job import Failure, Job, Orders
+from rlhf_testbed.engine.place import Sent
+from rlhf_testbed.engine.ray_needs import Needs, refuse_unlike, told
+from rlhf_testbed.engine.ray_node import Heard, attend
+from rlhf_testbed.engine.shipping import Shared, pack, unpack
+from rlhf_testbed.engine.worker import Ended, printed_to
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.progress import TICK, Step
+
+AHEAD = 2
+"""Jobs that wait at the cluster, for each that runs there: none stands idle between two."""
+LOOK = 60.0
+"""Seconds that a node has to answer."""
+
+
+class Found(NamedTuple):
+    """The cluster is found, and takes so many jobs at a time."""
+
+    at_once: int
+
+
+class Begun(NamedTuple):
+    """A job is under way on a node."""
+
+    at: int
+    where: str
+
+
+class Stepped(NamedTuple):
+    """A job has made a step."""
+
+    at: int
+    step: Step
+
+
+class Finished(NamedTuple):
+    """A job has ended, well without a failure."""
+
+    at: int
+    failure: Failure | None
+
+
+class Refused(NamedTuple):
+    """The cluster can't run the jobs, or is not found (`lost`)."""
+
+    why: str
+    lost: bool
+
+
+def drive(connection: Connection, jobs: Sequence[Job], orders: Orders, needs: Needs) -> None:
+    """The process: until its parent has no more for it to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log = orders.folder / "logs" / "ray.log" if orders.folder else None
+    with printed_to(log), suppress(EOFError, BrokenPipeError):
+        try:
+            ray.init(address=needs.address or "auto", log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            connection.send(Refused(_no_cluster(needs, error), lost=True))
+            return
+        try:
+            with _tokens(orders) as folders:
+                _Driver(connection, jobs, orders, needs, folders).work()
+        except UsageError as error:
+            connection.send(Refused(str(error), lost=False))
+
+
+def _no_cluster(needs: Needs, error: Exception) -> str:
+    last = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (
+        f"--engine ray: there is no Ray cluster {needs.place} ({last}): start one with "
+        "`ray start --head`, or name it with RAY_ADDRESS or --engine_args address=HOST:PORT"
+    )
+
+
+@contextmanager
+def _tokens(orders: Orders) -> Iterator[list[Shared]]:
+    """The folders that jobs file in, each with a file by which a node tells that it sees it."""
+    folders = []
+    try:
+        for variable, folder in (("", orders.folder), *orders.caches.items()):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                token = f".seen-{uuid.uuid4().hex[:12]}"
+                one = Shared(folder, folder.absolute(), token, variable)
+                (folder / one.token).touch()
+                folders.append(one)
+        yield folders
+    finally:
+        for one in folders:
+            (one.folder / one.token).unlink(missing_ok=True)
+
+
+class _Driver:
+    """Jobs handed out to a cluster and followed."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        jobs: Sequence[Job],
+        orders: Orders,
+        needs: Needs,
+        folders: list[Shared],
+    ) -> None:
+        self.connection, self.jobs, self.orders, self.folders = connection, jobs, orders, folders
+        self.waiting: deque[int] = deque()
+        self.under_way: dict[Any, int] = {}
+        self.packed: dict[Path, Any] = {}
+        nodes = needs.met_by([node for node in ray.nodes() if node["Alive"]])
+        self.names = {node["NodeID"]: told(node) for node in ray.nodes()}
+        self.unseen = _unseen(nodes, folders, needs.shared)
+        self.where: dict[int, str] = {}
+        self.at_once = min(orders.workers or needs.at_once(nodes), len(jobs))
+        near = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        self.heard = ray.remote(Heard).options(num_cpus=0, scheduling_strategy=near).remote()
+        self.task = ray.remote(attend).options(max_retries=0, **needs.options)
+        connection.send(Found(self.at_once))
+
+    def work(self) -> None:
+        """Until the parent is gone, or the cluster is."""
+        most = self.at_once if self.orders.workers else self.at_once * AHEAD
+        while True:
+            while self.connection.poll(0 if self.under_way else TICK):
+                self.waiting += self.connection.recv()
+            while self.waiting and len(self.under_way) < most:
+                at = self.waiting.popleft()
+                self.under_way[self._handed_out(at)] = at
+            if self.under_way:
+                ended, _ = ray.wait(list(self.under_way), timeout=TICK)
+                self._tell_steps()
+                for one in ended:
+                    self._tell_end(one, self.under_way.pop(one))
+
+    def _handed_out(self, at: int) -> Any:
+        job = self.jobs[at]
+        reads = [(path, self._reference(path, job)) for path in (*job.reads, job.makes) if path]
+        there = [(path, packed) for path, packed in reads if packed is not None]
+        log = log_of(job, self.orders)
+        told = (at, Sent.of(job), log, job.makes, there, self.folders, self.orders.preload)
+        return self.task.remote(*told, self.heard)
+
+    def _reference(self, path: Path, job: Job) -> Any:
+        """What a place holds, in the cluster's store; None where every node sees the place.
+
+        What jobs share is put there once, and their own, which changes, each time.
+        """
+        if not path.exists() or not any(one.folder in path.parents for one in self.unseen):
+            return None
+        if path == job.makes:
+            return ray.put(pack({path: path}))
+        if path not in self.packed:
+            self.packed[path] = ray.put(pack({path: path}))
+        return self.packed[path]
+
+    def _tell_steps(self) -> None:
+        for at, node, step in ray.get(self.heard.all.remote(), timeout=LOOK):
+            if at in self.under_way.values():
+                self.where[at] = self.names.get(node) or self._looked_up(node)
+                self.connection.send(Stepped(at, step) if step else Begun(at, self.where[at]))
+
+    def _looked_up(self, node_id: str) -> str:
+        """The name of a node that joined later."""
+        self.names |= {node["NodeID"]: told(node) for node in ray.nodes()}
+        return self.names.get(node_id, f"node {node_id[:8]}")
+
+    def _tell_end(self, reference: Any, at: int) -> None:
+        title = self.jobs[at].title
+        failure: Failure | None
+        try:
+            outcome = ray.get(reference)
+            unpack(outcome.packed)
+            failure = None if isinstance(outcome.told, Ended) else outcome.told
+        except RaySystemError:
+            raise
+        except OutOfMemoryError as error:
+            failure = Failure(title, f"out of memory: {_first(error)}", usage=False)
+        except RayError as error:
+            failure = Failure(title, f"its node or process was lost: {_first(error)}", usage=False)
+        if failure and len(self.names) > 1 and at in self.where:
+            failure = failure._replace(said=f"on {self.where[at]}: {failure.said}")
+        self.connection.send(Finished(at, failure))
+
+
+def _unseen(nodes: Sequence[Any], folders: Sequence[Shared], shared: bool) -> list[Shared]:
+    """The folders that some node does not see.
+
+    Raises `UsageError` where a node's package is not this one, or, if all must be `shared`, one
+    does not see them.
+    """
+
+    def look(seen: Sequence[str]) -> tuple[dict[str, str], list[bool]]:
+        """Runs on a node that may lack the package: what it has, and which files it sees."""
+        import os
+
+        try:
+            from rlhf_testbed.shared.versions import alike
+
+            there = alike()
+        except Exception as error:
+            there = {"error": f"{type(error).__name__}: {error}"}
+        return there, [os.path.isfile(file) for file in seen]
+
+    tokens = [str(one.absolute / one.token) for one in folders]
+    task = ray.remote(look)
+    asked = {}
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
+        asked[told(node)] = task.options(**options).remote(tokens)
+    unseen = set()
+    for name, reference in asked.items():
+        try:
+            alike_there, seen = ray.get(reference, timeout=LOOK)
+        except RayError as error:
+            raise UsageError(f"{name}: does not answer: {_first(error)}") from None
+        refuse_unlike(name, alike_there)
+        for one, sees in zip(folders, seen, strict=True):
+            if not sees:
+                unseen.add(one)
+                if shared and not one.variable:
+                    raise UsageError(
+                        f"{name}: does not see {one.absolute} (right: a folder that all nodes "
+                        "share, or --engine_args shared=auto, which fetches results back)"
+                    )
+    return sorted(unseen, key=lambda one: one.token)
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
