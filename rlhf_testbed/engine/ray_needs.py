@@ -2,7 +2,7 @@
 
 node-7: 2 CPUs are needed for a run, and no node has more than 1 (node-3)
 node-7: torch is 2.12.0 there, 2.13.0 here
-node-7: does not see /home/me/runs/corridor
+node-7: does not see /shared/runs/corridor
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Files and folders on their way between machines that share no folder.
 
-    packed = pack({Path("runs/corridor/both/seed-3"): Path("/tmp/there/both/seed-3")})
+    packed = pack({Path("runs/corridor/both/seed-3"): Path("stand-in/both/seed-3")})
     unpack(packed)
 
 What is unpacked appears whole, or not at all; what was there is replaced by it.
