@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from rlhf_testbed.overseers.scripted import Scripted
 from rlhf_testbed.tasks import TASKS
 from rlhf_testbed.tasks.base import Dials, Scenario, Task
 from rlhf_testbed.tasks.corridor import Corridor
+from slurm_node import SlurmError, outer_job, slurm_node
 
 if TYPE_CHECKING:
     from rlhf_testbed.export.record import Record
@@ -153,6 +155,28 @@ def record(evaluated: Path) -> Record:
     from rlhf_testbed.store.run_directory import RunDirectory
 
     return read_record(RunDirectory(evaluated))
+
+
+@pytest.fixture(scope="session")
+def _slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with ExitStack() as stack:
+        try:
+            environment = stack.enter_context(slurm_node(tmp_path_factory.mktemp("slurm")))
+        except SlurmError as error:
+            pytest.skip(f"no Slurm: {error}")
+        yield environment
+
+
+@pytest.fixture
+def slurm(_slurm: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Slurm of one node, which this process and those that it starts use; skips without one.
+
+    All tests of a session share it, so a test knows its jobs by their numbers, and ends them.
+    """
+    for name in outer_job():
+        monkeypatch.delenv(name)
+    for name, value in _slurm.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
