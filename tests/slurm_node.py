@@ -155,9 +155,9 @@ class _Node:
             time.sleep(0.05)
 
     def _last(self, name: str) -> str:
-        """The end of a daemon's log, for a message."""
+        """The end of a daemon's log, in one line: pytest shows no more of why a test skips."""
         lines = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
-        return "\n  ".join([":", *lines[-5:]])
+        return f": {' | '.join(lines[-5:]) or 'its log is empty'}"
 
     def _all_environment(self) -> dict[str, str]:
         outer = outer_job()
