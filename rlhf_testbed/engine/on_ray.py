@@ -21,7 +21,7 @@ import ray  # noqa: F401  # so that its absence is told before anything is plann
 
 from rlhf_testbed.engine.board import Board
 from rlhf_testbed.engine.job import Engine, Job, Orders
-from rlhf_testbed.engine.ray_driver import Begun, Finished, Found, Refused, Stepped, drive
+from rlhf_testbed.engine.ray_driver import Begun, Finished, Found, Refused, Said, Stepped, drive
 from rlhf_testbed.engine.ray_needs import Needs
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import TICK
@@ -134,6 +134,8 @@ class _Driver:
     def _heard(self, message: object) -> None:
         if isinstance(message, Found):
             self.board.display.workers = message.at_once
+        elif isinstance(message, Said):
+            self.board.say(message.what)
         elif isinstance(message, Begun):
             self.board.began(message.at, message.where)
         elif isinstance(message, Stepped):

@@ -65,6 +65,12 @@ class Finished(NamedTuple):
     failure: Failure | None
 
 
+class Said(NamedTuple):
+    """Something that whoever started the experiment should know."""
+
+    what: str
+
+
 class Refused(NamedTuple):
     """The cluster can't run the jobs, or is not found (`lost`)."""
 
@@ -130,9 +136,14 @@ class _Driver:
         self.waiting: deque[int] = deque()
         self.under_way: dict[Any, int] = {}
         self.packed: dict[Path, Any] = {}
-        nodes = needs.met_by([node for node in ray.nodes() if node["Alive"]])
+        able = needs.met_by([node for node in ray.nodes() if node["Alive"]])
         self.names = {node["NodeID"]: told(node) for node in ray.nodes()}
-        self.unseen = _unseen(nodes, folders, needs.shared)
+        answers = _answers(able, folders)
+        nodes = [node for node in able if told(node) in answers]
+        for node in able:
+            if node not in nodes:
+                connection.send(Said(f"{told(node)} does not answer, and is left out"))
+        self.unseen = _unseen(answers, folders, needs)
         self.where: dict[int, str] = {}
         self.at_once = min(orders.workers or needs.at_once(nodes), len(jobs))
         near = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
@@ -205,15 +216,16 @@ class _Driver:
         self.connection.send(Finished(at, failure))
 
 
-def _unseen(nodes: Sequence[Any], folders: Sequence[Shared], shared: bool) -> list[Shared]:
-    """The folders that some node does not see.
+def _answers(
+    nodes: Sequence[Any], folders: Sequence[Shared]
+) -> dict[str, tuple[dict[str, str], list[bool]]]:
+    """What each node has that results depend on, and which of the folders it sees.
 
-    Raises `UsageError` where a node's package is not this one, or, if all must be `shared`, one
-    does not see them.
+    A node that does not answer is left out: it may just be lost.
     """
 
     def look(seen: Sequence[str]) -> tuple[dict[str, str], list[bool]]:
-        """Runs on a node that may lack the package: what it has, and which files it sees."""
+        """Runs on a node, which may lack the package: so it needs none of it."""
         import os
 
         try:
@@ -225,28 +237,39 @@ def _unseen(nodes: Sequence[Any], folders: Sequence[Shared], shared: bool) -> li
         return there, [os.path.isfile(file) for file in seen]
 
     tokens = [str(one.absolute / one.token) for one in folders]
-    task = ray.remote(look)
-    asked = {}
+    task, asked = ray.remote(look), {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
         asked[told(node)] = task.options(**options).remote(tokens)
-    unseen = set()
+    answers = {}
     for name, reference in asked.items():
-        try:
-            alike_there, seen = ray.get(reference, timeout=LOOK)
-        except RayError as error:
-            raise UsageError(f"{name}: does not answer: {_first(error)}") from None
-        refuse_unlike(name, alike_there)
+        with suppress(RayError):
+            answers[name] = ray.get(reference, timeout=LOOK)
+    return answers
+
+
+def _unseen(
+    answers: dict[str, tuple[dict[str, str], list[bool]]], folders: Sequence[Shared], needs: Needs
+) -> list[Shared]:
+    """The folders that some node does not see.
+
+    Raises `UsageError` where no node answers, where one's package is not this one, or, if all must
+    be shared, where one does not see them.
+    """
+    if not answers:
+        raise UsageError(f"--engine ray: no node of the Ray cluster {needs.place} answers")
+    for name, (there, seen) in answers.items():
+        refuse_unlike(name, there)
         for one, sees in zip(folders, seen, strict=True):
-            if not sees:
-                unseen.add(one)
-                if shared and not one.variable:
-                    raise UsageError(
-                        f"{name}: does not see {one.absolute} (right: a folder that all nodes "
-                        "share, or --engine_args shared=auto, which fetches results back)"
-                    )
-    return sorted(unseen, key=lambda one: one.token)
+            if needs.shared and not sees and not one.variable:
+                raise UsageError(
+                    f"{name}: does not see {one.absolute} (right: a folder that all nodes share, "
+                    "or --engine_args shared=auto, which fetches results back)"
+                )
+    return [
+        one for at, one in enumerate(folders) if not all(seen[at] for _, seen in answers.values())
+    ]
 
 
 def _first(error: Exception) -> str:

@@ -21,7 +21,9 @@ def print_status(found: Status, console: Console) -> None:
     rest = f", {duration(found.left)} to go" if found.left is not None else ""
     _say(console, f"{', '.join(counts) or 'nothing to do'}{rest}")
     _say(console, f"engine {found.jobs.engine}, {found.jobs.at_once} at a time")
-    _say(console, f"in the folder: {found.who or 'nobody; the same command goes on'}")
+    left = any(count for what, count in found.counts.items() if what != "done")
+    nobody = f"nobody{'; the same command goes on' if left else ''}"
+    _say(console, f"in the folder: {found.who or nobody}")
     for what, jobs in (
         ("running" if found.who else "broken off", found.running),
         ("to be tried again", found.again),
