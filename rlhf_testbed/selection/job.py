@@ -23,7 +23,7 @@ from rlhf_testbed.selection.dealt import deal_of
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Method, Start
 from rlhf_testbed.selection.preparation import prepared, training_scenarios
-from rlhf_testbed.selection.processes import launched, processes
+from rlhf_testbed.selection.processes import another_failed, processes, together
 from rlhf_testbed.selection.resuming import reopened
 from rlhf_testbed.selection.soundness import Checks
 from rlhf_testbed.selection.states import NOT_BEGUN, States
@@ -66,7 +66,9 @@ def created(run: RunConfig) -> Iterator[None]:
     directory = RunDirectory.create(run)
     try:
         yield
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) and not another_failed():
+            raise  # it can go on
         kept = directory.abandon()
         if kept and isinstance(error, UsageError):
             raise UsageError(f"{error}; what it had made is kept in {kept}") from error
@@ -118,16 +120,16 @@ def starting_from(run: RunConfig, base: Path) -> Start:
 
 def main() -> None:
     """Runs one training job from the command line."""
-    with reported():
+    with reported(), together():
         asked = parse_resuming(sys.argv[1:])
         program = "accelerate launch -m rlhf_testbed.train"
         run = reopened(asked) if asked else parse_run(sys.argv[1:], prog=program)
-        with launched(run.selection.use_cpu) as state:
-            _told(run, state.is_main_process, resume=asked is not None)
+        _told(run, processes(run.selection.use_cpu), resume=asked is not None)
 
 
-def _told(run: RunConfig, speaks: bool, resume: bool) -> None:
-    """Trains; the process that `speaks` tells how far it is, and what to do next."""
+def _told(run: RunConfig, state: PartialState, resume: bool) -> None:
+    """Trains; the first process tells how far it is, and what to do next."""
+    speaks, alone = state.is_main_process, state.num_processes == 1
     title = f"{run.study.arm or run.study.task}, seed {run.seed}"
     directory = RunDirectory(run.output_dir)
     if speaks and (told := told_of_size(run)):
@@ -136,9 +138,9 @@ def _told(run: RunConfig, speaks: bool, resume: bool) -> None:
         with LiveLine(title) if speaks else nullcontext(_silent) as watcher:
             train(run, watcher, resume=resume)
     except KeyboardInterrupt:
-        if speaks and directory.begun:
-            again = f"rlhf-testbed train --resume {directory.quoted}"
-            print(f"\n{again} goes on with it.", file=sys.stderr)
+        if speaks and directory.begun and not another_failed():
+            start = "rlhf-testbed train" if alone else "the same launch with"
+            print(f"\n{start} --resume {directory.quoted} goes on with it.", file=sys.stderr)
         raise
     if speaks:
         for remark in directory.summary().remarks:

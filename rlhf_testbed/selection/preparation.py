@@ -19,6 +19,7 @@ from rlhf_testbed.judging.overseers import training_overseer
 from rlhf_testbed.judging.preference_model import learn
 from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
+from rlhf_testbed.selection.processes import main_first
 from rlhf_testbed.settings.plugins import blamed, faults_told
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.callbacks import quiet
@@ -38,7 +39,7 @@ def prepared(
     Of several processes the first makes what is missing; all must call this. `shared`: where the
     runs of an experiment keep their base policies. Raises `UsageError`.
     """
-    with state.main_process_first():
+    with main_first(state, "preparation"):
         if state.is_main_process and state.num_processes > 1:
             run_alone(Job("what training starts from", prepare_from, (run, shared)))
         elif state.is_main_process:

@@ -1,15 +1,32 @@
-"""Which of a launch's processes this is: asked of accelerate, in one way by everybody who asks.
+"""Which of a launch's processes this is, and how they begin, wait and end together.
 
 torchrun --nproc_per_node 2 -m rlhf_testbed.train ...    two processes, with or without a GPU
+
+error: rank 1 of 2 on gpu-17: runs/x: training stopped: overseer Auditor failed to judge: ...
+
+The first process that fails says why, and all end.
 """
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
 
 import torch
 from accelerate import PartialState
+from torch import distributed
+
+from rlhf_testbed.selection.launch import MEANWHILE, AnotherFailed, Launch
+from rlhf_testbed.shared.errors import UsageError
+
+LONGEST = timedelta(minutes=30)
+"""For which a process waits in a collective: transformers' own, where torch's is 10 with NCCL. What
+takes longer in one process alone is waited for in other ways (`main_first`, `together`)."""
 
 
 def processes(use_cpu: bool) -> PartialState:
@@ -17,19 +34,86 @@ def processes(use_cpu: bool) -> PartialState:
 
     Without being told, accelerate takes each process on a machine without a GPU to be alone.
     """
-    return PartialState(cpu=use_cpu or not torch.accelerator.is_available())
+    return PartialState(cpu=use_cpu or not torch.accelerator.is_available(), timeout=LONGEST)
 
 
 @contextmanager
-def launched(use_cpu: bool) -> Iterator[PartialState]:
-    """This process among those of its launch, which end together.
+def main_first(state: PartialState, place: str) -> Iterator[None]:
+    """The first process does what is within, then the others; however long it takes it.
 
-    One that left while another still files would take the group's threads down as Python exits,
-    which aborts it now and then, and its launcher would then stop the one that files.
+    `place`: names it; each once in a launch. Raises `AnotherFailed`.
     """
-    state = processes(use_cpu)
+    launch = _launch() if Launch.there() else None
+    if launch and not state.is_main_process:
+        launch.wait(place, 1)
+    yield
+    if launch and state.is_main_process:
+        launch.reach(place)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """The processes of a launch end together.
+
+    Where all went well, they wait for the last: one that left while another still files would take
+    the group's threads down as Python exits, which aborts it now and then, and its launcher would
+    then stop the one that files. Where one fails it says so, with its rank and host, and the others
+    end without a word.
+    """
+    if not Launch.there():
+        yield
+        return
+    launch = _launch()
     try:
-        yield state
-        state.wait_for_everyone()
+        yield
+        launch.reach("the end")
+        launch.wait("the end", launch.size)
+        launch.end()
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:  # of --help
+            launch.end()
+            raise
+        _ended_by(error, launch)
     finally:
-        state.destroy_process_group()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def another_failed() -> bool:
+    """Whether another process of this launch has told of a failure, or has ended without a word;
+    the latter is told here, in up to four seconds."""
+    return Launch.there() and (_launch().failed() or _launch().tell_of_gone())
+
+
+@cache
+def _launch() -> Launch:
+    return Launch()
+
+
+def _ended_by(error: BaseException, launch: Launch) -> None:
+    """Raises what ends this process, which tells of an error where no other does."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):  # the launcher's own haste
+            signal.signal(number, signal.SIG_IGN)
+    try:
+        _silenced(error, launch)
+    except distributed.DistError:
+        print("error: the launcher is gone", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _silenced(error: BaseException, launch: Launch) -> None:
+    launch.leave()
+    if launch.failed() or isinstance(error, AnotherFailed):
+        raise SystemExit(1) from None
+    if not isinstance(error, UsageError) and launch.tell_of_gone():
+        raise SystemExit(1) from None
+    if launch.rank:
+        threading.Event().wait(MEANWHILE)
+    if not launch.speaks():
+        raise SystemExit(1) from None
+    name = launch.name(launch.rank)
+    if isinstance(error, UsageError):
+        raise UsageError(f"{name}: {error}") from error
+    error.add_note(f"in {name}")
+    raise error

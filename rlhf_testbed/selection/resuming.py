@@ -22,11 +22,14 @@ from rlhf_testbed.store.run_directory import RunDirectory
 def reopened(asked: Resuming) -> RunConfig:
     """The settings of a run that is to go on; of one that is to be longer they are changed.
 
-    Raises `UsageError` for a run that is not there, has finished, or can't be made longer; nothing
-    is changed then.
+    Raises `UsageError` for a run that is not there, has finished, was trained by another number of
+    processes, or can't be made longer; nothing is changed then.
     """
     directory = RunDirectory.open(asked.run)
     run = directory.settings()
+    state = processes(run.selection.use_cpu)
+    States(run, directory).refuse_other_number()
+    state.wait_for_everyone()  # until all have read what the first is about to change
     if asked.updates is not None:
         return _lengthened(directory, run, asked.updates)
     if directory.finished:

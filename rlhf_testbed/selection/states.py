@@ -95,6 +95,15 @@ class States:
             self._checked(update)
         return update
 
+    def refuse_other_number(self) -> None:
+        """Raises `UsageError` where the newest state is of another number of processes than here.
+
+        Each has generators and a share of the data of its own.
+        """
+        if there := self._there():
+            told = read(self._folder(there[-1]) / StateFile.file, StateFile)
+            self._refuse_other_number(len(told.processes))
+
     def clear(self) -> None:
         """Deletes all states of a run that has finished and can't be made longer."""
         if self._parent.is_dir():
@@ -152,12 +161,25 @@ class States:
                 f"{folder}: damaged: {TENSORS} is not what was written (delete {folder}, and the "
                 "run goes on from the state before it, or from its beginning)"
             )
+        self._refuse_other_number(len(told.processes))
         for name, there, here in self._differences(told.of):
             raise UsageError(
                 f"{folder}: is of another run: {name} is {there} there, {here} here (nothing was "
                 "changed; train anew with another --output_dir)"
             )
         return told
+
+    def _refuse_other_number(self, there: int) -> None:
+        here = PartialState().num_processes
+        if there != here:
+            launched = f"torchrun --nproc_per_node {there} -m rlhf_testbed.train"
+            count, start = f"{there} processes", launched
+            if there == 1:
+                count, start = "one process", "rlhf-testbed train"
+            raise UsageError(
+                f"{self.directory.path}: was trained by {count}, {here} here "
+                f"(right: {start} --resume {self.directory.quoted}; nothing was changed)"
+            )
 
     def _differences(self, there: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
         here, lengthens = self._of, not self.run.method.fixed_length()
