@@ -22,7 +22,7 @@ from rlhf_testbed.judging.episode import judge_all
 from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.policy.policy import Policy
 from rlhf_testbed.selection.method import Completions, Fitness, Method, Start, State
-from rlhf_testbed.selection.scenario_order import scenario_at, update_seed
+from rlhf_testbed.selection.scenario_order import SEEDS_A_PROCESS, scenario_at, update_seed
 from rlhf_testbed.settings.fields import COUNT, MethodSettings, Where, setting
 from rlhf_testbed.shared.arrays import Floats
 from rlhf_testbed.shared.errors import UsageError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rlhf_testbed.policy.language import Language
     from rlhf_testbed.policy.language_policy import LanguagePolicy
     from rlhf_testbed.settings.run import RunConfig
+    from rlhf_testbed.store.ledger import Row
     from rlhf_testbed.store.run_directory import RunDirectory
 
 UNREADABLE = ""
@@ -67,10 +68,9 @@ class BestOfN(Method[Completions, Fitness]):
     has_weights = False
 
     def __init__(self, start: Start) -> None:
-        from accelerate import PartialState
-
         from rlhf_testbed.policy.base_policy import load_base_policy
         from rlhf_testbed.policy.language_policy import LanguagePolicy, longest_response
+        from rlhf_testbed.selection.processes import processes
 
         selection = start.run.selection
         language = load_base_policy(start.base)
@@ -79,18 +79,22 @@ class BestOfN(Method[Completions, Fitness]):
         self.n = _settings(start.run).completions
         self.base = LanguagePolicy(language, length)
         self.training = start.scenarios
-        self.is_main = PartialState().is_main_process
-        self.episodes_per_update = selection.per_device_train_batch_size
+        self.process = processes(selection.use_cpu)
+        self.is_main = self.process.is_main_process
+        each = selection.per_device_train_batch_size
+        self.episodes_per_update = each * self.process.num_processes
         self.updates = -(-selection.total_episodes // self.episodes_per_update)
 
     def sample(self, update: int) -> Completions:
-        """`completions` responses of the base policy to each of the next scenarios."""
-        count = self.episodes_per_update // self.n
-        first = (update - 1) * count
+        """`completions` responses of the base policy to each of the next scenarios, this process's
+        share."""
+        here, processes = self.process.process_index, self.process.num_processes
+        count = self.episodes_per_update // self.n // processes
+        first = ((update - 1) * processes + here) * count
         places = range(first, first + count)
         chosen = [self.training[scenario_at(self.training, self.run.seed, at)] for at in places]
         repeated = [scenario for scenario in chosen for _ in range(self.n)]
-        seed = update_seed(self.run.seed, update)
+        seed = update_seed(self.run.seed, update) + SEEDS_A_PROCESS * here
         return Completions(repeated, self.base.sample(repeated, seed))
 
     def fitness(self, completions: Completions, verdicts: Sequence[Verdict]) -> Fitness:
@@ -103,6 +107,13 @@ class BestOfN(Method[Completions, Fitness]):
     def select(self, completions: Completions, fitness: Fitness) -> Mapping[str, float]:
         """Nothing changes; the next completions come from the same base policy."""
         return {}
+
+    def gathered(self, rows: list[Row]) -> list[Row]:
+        """The rows of all processes, by accelerate."""
+        from accelerate.utils import gather_object
+
+        found: list[Row] = gather_object(rows)
+        return found
 
     def state(self) -> State:
         """Nothing changes: the seed of an update comes from its number."""

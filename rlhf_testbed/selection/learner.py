@@ -36,6 +36,7 @@ from rlhf_testbed.selection.narrow import Narrow, samples_alike
 from rlhf_testbed.selection.reading import Written
 from rlhf_testbed.selection.reference import ReferenceMemory
 from rlhf_testbed.selection.sampling import sampled
+from rlhf_testbed.selection.scenario_order import SEEDS_A_PROCESS
 from rlhf_testbed.selection.training_settings import TrainingSettings
 from rlhf_testbed.selection.update_trunk import UpdateTrunk
 
@@ -257,8 +258,6 @@ class Learner:
 
 
 PADDED = ("input_ids", "attention_mask")
-SEEDS_A_PROCESS = 7_919
-"""Processes sample with seeds so far apart."""
 
 
 def _chosen(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

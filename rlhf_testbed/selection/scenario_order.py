@@ -13,6 +13,9 @@ from functools import lru_cache
 
 from rlhf_testbed.tasks.base import Scenario
 
+SEEDS_A_PROCESS = 7_919
+"""Processes sample with seeds so far apart."""
+
 
 def scenario_at(scenarios: Sequence[Scenario], seed: int, at: int) -> int:
     """The index of the scenario at a place of the endless order."""
