@@ -10,6 +10,7 @@ imported or at the overseer's twentieth verdict, in the second update.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -18,36 +19,39 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import psutil
 
 from test_words import ROOT
 
-LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
 PROGRESS = re.compile(r"\[\d+/\d+\] what training starts from|\w+, seed \d+: |learns? ")
 OVERSEER = """
-import os, resource, signal, sys, time
+import json, os, signal, sys, time
 from pathlib import Path
 from rlhf_testbed.overseers.scripted import Scripted
 
-def fault():
-    Path(__file__).with_name("fault").write_text(str(time.time()))
+folder = Path(__file__).parent
 
-launched = "WORLD_SIZE" in os.environ
-rank = int(os.environ.get("RANK", "0"))
-if launched and rank in {importing!r}:
-    exec({importing!r}[rank])
+def fault():
+    (folder / "fault").write_text(str(time.time()))
+
+launched, rank = "WORLD_SIZE" in os.environ, os.environ.get("RANK")
+faults = json.loads((folder / "faults.json").read_text())
+if launched:
+    exec(faults["importing"].get(rank, ""))
 
 class Faulty(Scripted):
     summary, seen = "fails", 0
 
     def judge(self, response, view):
         Faulty.seen += 1
-        if launched and Faulty.seen == {at}:
-            exec({judging!r}.get(rank, ""))
+        if launched and Faulty.seen == faults["at"]:
+            exec(faults["judging"].get(rank, ""))
         return super().judge(response, view)
 """
+"""The same for every fault, since a run goes on only with the overseer that it began with."""
 NEVER = (
     "import datetime, torch\n"
     'place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])\n'
@@ -55,6 +59,8 @@ NEVER = (
     'store.wait(["never"], datetime.timedelta(minutes=5))\n'
 )
 """Waits deep in a library, as in a collective with NCCL: no signal is heard there."""
+
+Faults: TypeAlias = Mapping[str, Any]
 
 
 class Ended(NamedTuple):
@@ -69,27 +75,24 @@ class Ended(NamedTuple):
     """From the fault, or else from the launch, until no process was left."""
 
 
-def faulty(judging: Mapping[int, str] = {}, importing: Mapping[int, str] = {}, at: int = 20) -> str:
-    """The source of an overseer: what it does wrong, by rank."""
-    return OVERSEER.format(judging=dict(judging), importing=dict(importing), at=at)
+def faulty(
+    judging: Mapping[int, str] = {}, importing: Mapping[int, str] = {}, at: int = 20
+) -> Faults:
+    """What the overseer does wrong, by rank: at which verdict, or as it is imported."""
+    return {"judging": judging, "importing": importing, "at": at}
 
 
 def launched(
-    tmp_path: Path, words: Sequence[str], overseer: str = "", alone: bool = False
+    tmp_path: Path, words: Sequence[str], faults: Faults | None = None, processes: int = 2
 ) -> Ended:
-    """Launches a training from this folder, by two processes or by one, and waits for its end."""
+    """Launches a training from this folder, by so many processes, and waits for its end."""
     logs, mark = tmp_path / f"logs-{uuid.uuid4().hex}", f"LAUNCH_{uuid.uuid4().hex}"
-    (tmp_path / "faulty.py").write_text(overseer)
+    (tmp_path / "faulty.py").write_text(OVERSEER)
+    (tmp_path / "faults.json").write_text(json.dumps(faults or faulty()))
     (tmp_path / "fault").unlink(missing_ok=True)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     told = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", mark: "1"}
-    start = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "1" if alone else "2",
-    ]
+    start = [*LAUNCH, str(processes)]
     apart = ["--log-dir", str(logs), "--redirects", "3"]
     began = time.time()
     with open(tmp_path / "launcher", "w") as said:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL
-from launches import NEVER, Ended, faulty, launched
+from launches import NEVER, Ended, Faults, faulty, launched
 from rlhf_testbed.store.run_directory import RunDirectory
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -21,6 +21,7 @@ RAISES = "fault(); raise ValueError('worn out')"
 KILLED = "fault(); os.kill(os.getpid(), signal.SIGKILL)"
 LEAVES = "fault(); os._exit(0)"
 FULL_DISK = (
+    "import resource\n"
     "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); fault()"
 )
@@ -62,18 +63,18 @@ FAULTS = {
 
 
 def _one_line(ended: Ended, rank: int, said: str) -> None:
+    print(f"{ended.seconds:.1f} s: {ended.own}")
     assert len(ended.own) == 1, ended.own
     assert re.fullmatch(rf"error: rank {rank} of 2 on [^:\s]+{said}", ended.own[0]), ended.own
     assert ended.seconds < SOON
     assert ended.status
 
 
-@pytest.mark.parametrize(("overseer", "rank", "said"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("faults", "rank", "said"), FAULTS.values(), ids=FAULTS)
 def test_one_process_fails_and_all_end_by_one_line(
-    overseer: str, rank: int, said: str, tmp_path: Path
+    faults: Faults, rank: int, said: str, tmp_path: Path
 ) -> None:
-    ended = launched(tmp_path, WRONG, overseer)
-    print(f"{ended.seconds:.1f} s: {ended.own}")
+    ended = launched(tmp_path, WRONG, faults)
     _one_line(ended, rank, said)
 
 
@@ -86,7 +87,7 @@ def test_what_all_are_told_is_told_once(tmp_path: Path) -> None:
 
 def test_a_start_that_failed_elsewhere_leaves_no_folder(tmp_path: Path) -> None:
     """So that the corrected command can have it; also where the first process was busy."""
-    ended = launched(tmp_path, WRONG, faulty({1: RAISES, 0: "time.sleep(20)"}, at=3))
+    ended = launched(tmp_path, WRONG, faulty({1: RAISES, 0: "time.sleep(20)"}, at=10))
     _one_line(ended, 1, f": {JUDGING}")
     assert not (tmp_path / "run").exists()
 
@@ -98,6 +99,7 @@ def test_a_fault_of_the_testbed_shows_where_it_is(tmp_path: Path) -> None:
     ended = launched(tmp_path, WRONG, faulty(importing={1: broken}))
     assert sum("Traceback" in line for line in ended.own) == 1
     assert sum("ZeroDivisionError" in line for line in ended.own) == 1
+    print(f"{ended.seconds:.1f} s")
     assert re.search(r"in rank 1 of 2 on \S+$", ended.own[-1])
     assert ended.seconds < SOON
 
@@ -106,6 +108,7 @@ def test_an_interrupt_is_no_failure(tmp_path: Path) -> None:
     ended = launched(
         tmp_path, WRONG, faulty({1: "fault(); os.kill(os.getppid(), signal.SIGINT); time.sleep(9)"})
     )
+    print(f"{ended.seconds:.1f} s")
     assert ended.own == ["the same launch with --resume run goes on with it.", "interrupted"]
     assert ended.seconds < SOON
     assert RunDirectory(tmp_path / "run").begun
@@ -115,8 +118,11 @@ def test_no_process_outlives_its_launcher(tmp_path: Path) -> None:
     ended = launched(
         tmp_path, WRONG, faulty({1: "fault(); os.kill(os.getppid(), signal.SIGKILL)", 0: NEVER})
     )
-    print(ended)
+    print(f"{ended.seconds:.1f} s")
     assert ended.seconds < SOON
+    gone = [line for line in ended.own if line.startswith("error: ")]
+    assert len(gone) == 2
+    assert all(re.fullmatch(r"error: rank [01] of 2 on \S+: the launcher is gone", x) for x in gone)
 
 
 def test_what_takes_one_process_long_is_waited_for(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from rlhf_testbed.selection.dealt import deal_of
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Method, Start
 from rlhf_testbed.selection.preparation import prepared, training_scenarios
-from rlhf_testbed.selection.processes import another_failed, processes, together
+from rlhf_testbed.selection.processes import another_failed, no_group_left, processes, together
 from rlhf_testbed.selection.resuming import reopened
 from rlhf_testbed.selection.soundness import Checks
 from rlhf_testbed.selection.states import NOT_BEGUN, States
@@ -120,7 +120,7 @@ def starting_from(run: RunConfig, base: Path) -> Start:
 
 def main() -> None:
     """Runs one training job from the command line."""
-    with reported(), together():
+    with no_group_left(), reported(), together():
         asked = parse_resuming(sys.argv[1:])
         program = "accelerate launch -m rlhf_testbed.train"
         run = reopened(asked) if asked else parse_run(sys.argv[1:], prog=program)

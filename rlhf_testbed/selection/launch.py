@@ -50,6 +50,7 @@ class Launch:
     def __init__(self) -> None:
         store, self.rank, self.size = next(rendezvous("env://"))
         self.store = PrefixStore("rlhf_testbed", store)
+        self.own_name = self._name(self.rank, socket.gethostname())
         self.store.set(f"host {self.rank}", socket.gethostname())
         self._ended = threading.Event()
         self._woken, wakes = os.pipe()
@@ -68,7 +69,7 @@ class Launch:
         """A process in words: rank 1 of 2 on gpu-17."""
         joined = self.store.check([f"host {rank}"])
         host = self.store.get(f"host {rank}").decode() if joined else "an unknown host"
-        return f"rank {rank} of {self.size} on {host}"
+        return self._name(rank, host)
 
     def failed(self) -> bool:
         """Whether a process has told of a failure."""
@@ -128,6 +129,13 @@ class Launch:
             return True
         return False
 
+    def tell_of_launcher(self) -> None:
+        """Says that the launcher is gone; no process knows of the others then."""
+        print(f"error: {self.own_name}: the launcher is gone", file=sys.stderr, flush=True)
+
+    def _name(self, rank: int, host: str) -> str:
+        return f"rank {rank} of {self.size} on {host}"
+
     def _beats(self, rank: int) -> int:
         return int(self.store.add(f"beat {rank}", 0))
 
@@ -146,7 +154,7 @@ class Launch:
                 return
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(GRACE)
-        sys.stderr.flush()
+            self.tell_of_launcher()
         os._exit(1)
 
     def _must_end(self) -> bool:

@@ -10,8 +10,8 @@ The first process that fails says why, and all end.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -43,11 +43,15 @@ def main_first(state: PartialState, place: str) -> Iterator[None]:
 
     `place`: names it; each once in a launch. Raises `AnotherFailed`.
     """
-    launch = _launch() if Launch.there() else None
-    if launch and not state.is_main_process:
+    launch = _launch()
+    if launch is None:
+        with state.main_process_first():
+            yield
+        return
+    if not state.is_main_process:
         launch.wait(place, 1)
     yield
-    if launch and state.is_main_process:
+    if state.is_main_process:
         launch.reach(place)
 
 
@@ -55,25 +59,38 @@ def main_first(state: PartialState, place: str) -> Iterator[None]:
 def together() -> Iterator[None]:
     """The processes of a launch end together.
 
-    Where all went well, they wait for the last: one that left while another still files would take
-    the group's threads down as Python exits, which aborts it now and then, and its launcher would
-    then stop the one that files. Where one fails it says so, with its rank and host, and the others
-    end without a word.
+    Where all went well, they wait for the last, which may still file something. Where one fails it
+    says so, with its rank and host, and the others end without a word.
     """
-    if not Launch.there():
-        yield
-        return
     launch = _launch()
+    if launch is None:
+        yield
+        PartialState().wait_for_everyone()
+        return
     try:
         yield
         launch.reach("the end")
         launch.wait("the end", launch.size)
+        launch.reach("the way out")
+        if launch.rank == 0:  # which may keep the store that the others look at
+            launch.wait("the way out", launch.size)
         launch.end()
     except BaseException as error:
         if isinstance(error, SystemExit) and not error.code:  # of --help
             launch.end()
             raise
         _ended_by(error, launch)
+
+
+@contextmanager
+def no_group_left() -> Iterator[None]:
+    """Ends torch's process group, last of all: where that hangs, everything has been said.
+
+    Left to Python's exit, the group's threads abort the process now and then, and its launcher then
+    stops another that still files.
+    """
+    try:
+        yield
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
@@ -82,12 +99,14 @@ def together() -> Iterator[None]:
 def another_failed() -> bool:
     """Whether another process of this launch has told of a failure, or has ended without a word;
     the latter is told here, in up to four seconds."""
-    return Launch.there() and (_launch().failed() or _launch().tell_of_gone())
+    launch = _launch()
+    return launch is not None and (launch.failed() or launch.tell_of_gone())
 
 
 @cache
-def _launch() -> Launch:
-    return Launch()
+def _launch() -> Launch | None:
+    """The launch of this process; None where it is alone, or launched otherwise than by torch."""
+    return Launch() if Launch.there() else None
 
 
 def _ended_by(error: BaseException, launch: Launch) -> None:
@@ -98,7 +117,7 @@ def _ended_by(error: BaseException, launch: Launch) -> None:
     try:
         _silenced(error, launch)
     except distributed.DistError:
-        print("error: the launcher is gone", file=sys.stderr)
+        launch.tell_of_launcher()
         raise SystemExit(1) from None
 
 
@@ -112,8 +131,11 @@ def _silenced(error: BaseException, launch: Launch) -> None:
         threading.Event().wait(MEANWHILE)
     if not launch.speaks():
         raise SystemExit(1) from None
-    name = launch.name(launch.rank)
+    name = launch.own_name
     if isinstance(error, UsageError):
         raise UsageError(f"{name}: {error}") from error
+    if isinstance(error, KeyboardInterrupt):
+        raise error
     error.add_note(f"in {name}")
-    raise error
+    traceback.print_exception(error)
+    raise SystemExit(1) from None
