@@ -36,7 +36,7 @@ MEANWHILE = 1.0
 """Seconds by which the first process is ahead in telling of a failure that all have."""
 POLL = 0.1
 """Seconds between two looks of a process that waits."""
-FAILED = "failed"
+FAILED, INTERRUPTED = "failed", "interrupted"
 
 
 class AnotherFailed(Exception):
@@ -79,6 +79,14 @@ class Launch:
         """Whether this process is the first that tells of a failure."""
         own = str(self.rank)
         return bool(self.store.compare_set(FAILED, "", own).decode() == own)
+
+    def interrupt(self) -> None:
+        """Says that this process was interrupted."""
+        self.store.set(INTERRUPTED, "")
+
+    def interrupted(self) -> bool:
+        """Whether a process was interrupted."""
+        return bool(self.store.check([INTERRUPTED]))
 
     def leave(self) -> None:
         """Says that this process ends, whatever the reason."""

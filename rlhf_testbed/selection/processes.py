@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,17 +126,26 @@ def _silenced(error: BaseException, launch: Launch) -> None:
     launch.leave()
     if launch.failed() or isinstance(error, AnotherFailed):
         raise SystemExit(1) from None
-    if not isinstance(error, UsageError) and launch.tell_of_gone():
-        raise SystemExit(1) from None
-    if launch.rank:
-        threading.Event().wait(MEANWHILE)
-    if not launch.speaks():
-        raise SystemExit(1) from None
-    name = launch.own_name
     if isinstance(error, UsageError):
-        raise UsageError(f"{name}: {error}") from error
-    if isinstance(error, KeyboardInterrupt):
-        raise error
-    error.add_note(f"in {name}")
+        _first(launch)
+        raise UsageError(f"{launch.own_name}: {error}") from error
+    if launch.tell_of_gone():
+        raise SystemExit(1) from None
+    if isinstance(error, KeyboardInterrupt) or launch.interrupted():
+        launch.interrupt()
+        if launch.rank:
+            raise SystemExit(1) from None
+        raise error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt
+    _first(launch)
+    error.add_note(f"in {launch.own_name}")
     traceback.print_exception(error)
     raise SystemExit(1) from None
+
+
+def _first(launch: Launch) -> None:
+    """Ends this process unless it is the first that tells of a failure. Of what all fail by, the
+    first process tells."""
+    if launch.rank:
+        time.sleep(MEANWHILE)
+    if not launch.speaks():
+        raise SystemExit(1)
