@@ -109,14 +109,16 @@ class Cluster:
 
     def head(self) -> Node:
         """The head node, or another one in the place of one that is gone."""
-        words = ["--head", f"--port={self.port}", "--include-dashboard=false"]
+        words = ["--head", f"--port={self.port}", "--node-ip-address=127.0.0.1"]
+        words += ["--include-dashboard=false"]
         return self._there(Node(self, "head", [*words, f"--temp-dir={self.folder}"]))
 
     def node(
         self, name: str, hidden: Sequence[Path] = (), room: int = 2**30, **variables: str
     ) -> Node:
         """One more node; `variables` of its environment."""
-        words = [f"--address={self.address}"]
+        # An address of its own, as another machine has: or a program may talk to either node.
+        words = [f"--address={self.address}", f"--node-ip-address=127.0.0.{2 + len(self.nodes)}"]
         return self._there(Node(self, name, words, hidden, room, **variables))
 
     def _there(self, node: Node) -> Node:

@@ -96,9 +96,8 @@ def drive(connection: Connection, jobs: Sequence[Job], orders: Orders, needs: Ne
 
 
 def _no_cluster(needs: Needs, error: Exception) -> str:
-    last = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return (
-        f"--engine ray: there is no Ray cluster {needs.place} ({last}): start one with "
+        f"--engine ray: there is no Ray cluster {needs.place} ({_first(error)}): start one with "
         "`ray start --head`, or name it with RAY_ADDRESS or --engine_args address=HOST:PORT"
     )
 
@@ -146,8 +145,9 @@ class _Driver:
         self.unseen = _unseen(answers, folders, needs)
         self.where: dict[int, str] = {}
         self.at_once = min(orders.workers or needs.at_once(nodes), len(jobs))
-        near = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        self.heard = ray.remote(Heard).options(num_cpus=0, scheduling_strategy=near).remote()
+        # On this very node: where it is lost, so is this process.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self.heard = ray.remote(Heard).options(num_cpus=0, scheduling_strategy=here).remote()
         self.task = ray.remote(attend).options(max_retries=0, **needs.options)
         connection.send(Found(self.at_once))
 
@@ -273,4 +273,6 @@ def _unseen(
 
 
 def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first sentence of what Ray says, which goes on with advice."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.partition(". ")[0]
