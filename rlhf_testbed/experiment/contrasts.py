@@ -41,7 +41,7 @@ from rlhf_testbed.store.experiment_records import (
     Decision,
     Needed,
 )
-from rlhf_testbed.store.run_records import Measures
+from rlhf_testbed.store.run_columns import Runs
 
 
 class _Pair(NamedTuple):
@@ -116,7 +116,7 @@ def _between(arms: Mapping[str, ArmResults], one: str, other: str, dial: str) ->
 def _pair(
     arms: Mapping[str, ArmResults], dial: str, pair: tuple[str, str], threat: str, bound: float
 ) -> _Pair:
-    before, after = (_by_run(arms[name].seeds, threat) for name in pair)
+    before, after = (_by_run(arms[name].runs, threat) for name in pair)
     matched = sorted(before.keys() & after.keys())
     return _Pair(
         dial=dial,
@@ -183,6 +183,6 @@ def _needed(found: Components, by_unit: Floats, bound: float, *, several: bool) 
     ]
 
 
-def _by_run(seeds: Sequence[Measures], threat: str) -> dict[tuple[int, int], float]:
+def _by_run(runs: Runs, threat: str) -> dict[tuple[int, int], float]:
     """A threat by base policy and training seed; NaN where it could not be judged."""
-    return {(one.base_seed, one.seed): one.figure(threat) for one in seeds}
+    return dict(zip(runs.named, runs.figure(threat), strict=True))

@@ -51,10 +51,10 @@ def _drift(arm: ArmResults, control: ArmResults, found: Contrast) -> Drift:
         selected=selected,
         dealt=dealt,
         share=dealt.mean / selected.mean if selected.mean else math.nan,
-        spread=_spread([one.figure(threat) for one in arm.seeds]),
-        spread_dealt=_spread([one.figure(threat) for one in control.seeds]),
-        late_spread=_mean([one.figure(f"{threat}_late_spread") for one in arm.seeds]),
-        late_spread_dealt=_mean([one.figure(f"{threat}_late_spread") for one in control.seeds]),
+        spread=_spread(arm.runs.figure(threat)),
+        spread_dealt=_spread(control.runs.figure(threat)),
+        late_spread=_mean(arm.runs.figure(f"{threat}_late_spread")),
+        late_spread_dealt=_mean(control.runs.figure(f"{threat}_late_spread")),
         contrast=found,
     )
 

@@ -25,6 +25,8 @@ from rlhf_testbed.store.run_records import Checkpoint
 METHOD = " method="
 """Stands between an arm's name and its method."""
 THREATS = ("threat_1", "threat_2")
+MATCHED_BY = ("kl", *THREATS)
+"""The figures of checkpoints that are read here."""
 
 
 def matched(

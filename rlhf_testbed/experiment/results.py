@@ -1,4 +1,4 @@
-"""What the runs of an experiment's folder say together: `results.json`.
+"""What the runs of an experiment's folder say together: `results.json` and `runs.parquet`.
 
     summarise(experiment, took).arms["both"].figures["threat_1"]    0.99 [0.98, 1.00]
 
@@ -14,7 +14,7 @@ from datetime import date
 from rlhf_testbed.experiment.base_gates import gates_together, not_passed
 from rlhf_testbed.experiment.contrasts import contrasts
 from rlhf_testbed.experiment.gates import honest_optimum, in_order
-from rlhf_testbed.experiment.methods import matched
+from rlhf_testbed.experiment.methods import MATCHED_BY, matched
 from rlhf_testbed.experiment.over_seeds import arm_results
 from rlhf_testbed.experiment.plan import Experiment, Run
 from rlhf_testbed.shared.record import read
@@ -29,7 +29,8 @@ from rlhf_testbed.store.experiment_records import (
 )
 from rlhf_testbed.store.provenance import environment
 from rlhf_testbed.store.run_directory import RunDirectory
-from rlhf_testbed.store.run_records import Checkpoints, Measures, ProxyAndGold
+from rlhf_testbed.store.run_records import Checkpoint, Checkpoints, Measures, ProxyAndGold
+from rlhf_testbed.store.runs_table import WHOLE, tabled
 
 
 def summarise(experiment: Experiment, took: Took | None = None) -> Results:
@@ -38,12 +39,8 @@ def summarise(experiment: Experiment, took: Took | None = None) -> Results:
     bases = sorted({run.base for of_arm in runs.values() for run in of_arm})
     gates = {base: _gates(experiment, runs, base) for base in bases}
     arms = _arms(experiment, runs)
-    named = [one for arm in arms.values() for one in arm.seeds]
     paths = {
-        name: {
-            run: experiment.directory(name, run.seed, run.base).evaluated(Checkpoints).checkpoints
-            for run in of_arm
-        }
+        name: {run: _path(experiment.directory(name, run.seed, run.base)) for run in of_arm}
         for name, of_arm in (runs.items() if len({arm.method for arm in arms.values()}) > 1 else ())
     }
     return Results(
@@ -58,7 +55,7 @@ def summarise(experiment: Experiment, took: Took | None = None) -> Results:
         about=About(
             config=experiment.given[1],
             date=date.today().isoformat(),
-            seeds=sorted({one.seed for one in named}),
+            seeds=sorted({run.seed for of_arm in runs.values() for run in of_arm}),
             base_seeds=bases,
             **environment(experiment.run).model_dump(),
         ),
@@ -81,18 +78,31 @@ def _bounds(experiment: Experiment) -> dict[str, float]:
 
 
 def _arms(experiment: Experiment, runs: Mapping[str, Sequence[Run]]) -> dict[str, ArmResults]:
-    """Every arm over these runs."""
+    """Every arm over these runs; where they are many, the records of one arm in memory at a time,
+    and only the figures of the others."""
     bound = max(1, getattr(experiment.run.method, "checkpoint_every", 0))
+    many = sum(map(len, runs.values())) > WHOLE
     arms = {}
     for name, of_arm in runs.items():
         directories = [experiment.directory(name, run.seed, run.base) for run in of_arm]
-        arms[name] = arm_results(
+        found = arm_results(
             experiment.task.arm(name.partition(" ")[0]).summary,
             [_measures(at, run) for at, run in zip(directories, of_arm, strict=True)],
             [at.evaluated(ProxyAndGold) for at in directories],
             bound,
         )
+        arms[name] = tabled(found) if many else found
     return arms
+
+
+def _path(directory: RunDirectory) -> list[Checkpoint]:
+    """The checkpoints of a run, with no more of them than methods are matched by."""
+    return [
+        Checkpoint(
+            update=one.update, figures={name: one.figure(name) for name in MATCHED_BY}, goals={}
+        )
+        for one in directory.evaluated(Checkpoints).checkpoints
+    ]
 
 
 def _measures(directory: RunDirectory, run: Run) -> Measures:
@@ -143,7 +153,7 @@ def runs_measured(experiment: Experiment) -> dict[str, list[Run]]:
     file = experiment.folder / Results.file
     before = read(file, Results) if file.exists() else None
     for name, arm in before.arms.items() if before else ():
-        there = {Run(one.base_seed, one.seed) for one in arm.seeds}
+        there = {Run(*named) for named in arm.runs.named}
         if before and not before.about.base_seeds:  # older than `base_seed`: all of the settings'
             there = {Run(experiment.run.base.base_seed, run.seed) for run in there}
         kept = {run for run in there if _is_measured(experiment, name, run)}

@@ -31,9 +31,10 @@ from rlhf_testbed.experiment.results import any_measured, measured, summarise
 from rlhf_testbed.policy.base_shelves import CACHE, cache_folder
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.shared.callbacks import quiet
-from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.shared.record import read
 from rlhf_testbed.store.experiment_records import Results, Took
 from rlhf_testbed.store.in_use import held
+from rlhf_testbed.store.runs_table import write_results
 
 PRELOADED = ["rlhf_testbed.experiment.jobs"]
 """What every job wants, and takes seconds to import."""
@@ -59,7 +60,7 @@ def run_experiment(
         if failures and not any_measured(experiment):
             raise JobsFailed(failures)
         found = summarise(experiment, _took(file, minutes, runs))
-        write(file, found)
+        write_results(experiment.folder, found)
         if failures:
             raise JobsFailed(failures)
     return found

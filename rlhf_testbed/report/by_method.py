@@ -64,8 +64,8 @@ def _rows(results: Results) -> list[dict[str, Any]]:
     for name, arm in results.arms.items():
         here = {"arm": name.partition(METHOD)[0], "method": arm.method}
         rows += [
-            {"kind": "seed", **here, **{threat: one.figure(threat) for threat in THREATS}}
-            for one in arm.seeds
+            {"kind": "seed", **here, **dict(zip(THREATS, pair, strict=True))}
+            for pair in zip(*map(arm.runs.figure, THREATS), strict=True)
         ]
         found = {threat: arm.figure(threat) for threat in THREATS}
         if all(found.values()):

@@ -86,7 +86,7 @@ class Inflated(NamedTuple):
 def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
     """The pictures that there is data for, in the order of the report."""
     results = source.results
-    measured = any(arm.seeds for arm in results.arms.values())
+    measured = any(arm.runs.seeds for arm in results.arms.values())
     found = [
         threat_plane.figure(results) if measured else None,
         dose.figure(results) if measured else None,
@@ -200,13 +200,13 @@ def every_measure(source: Source) -> list[dict[str, Any]]:
         [
             {
                 "arm": name,
-                "base_seed": one.base_seed,
-                "seed": one.seed,
+                "base_seed": base,
+                "seed": seed,
                 **vars(arm.dials),
-                **one.figures,
+                **figures,
             }
             for name, arm in source.results.arms.items()
-            for one in arm.seeds
+            for base, seed, figures in arm.runs.rows()
         ]
     )
 

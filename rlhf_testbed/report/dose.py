@@ -74,10 +74,11 @@ def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
                 row = {"kind": "mean", "threat": threat, **here, "mean": found.mean}
                 rows.append({**row, "low": low, "high": high})
             if len(dials) == 1:
+                runs = arm.runs
                 rows += [
-                    {"kind": "seed", "threat": threat, **here, "seed": one.seed, "mean": value}
-                    for one in arm.seeds
-                    if not math.isnan(value := one.figure(threat))
+                    {"kind": "seed", "threat": threat, **here, "seed": seed, "mean": value}
+                    for seed, value in zip(runs.seeds, runs.figure(threat), strict=True)
+                    if not math.isnan(value)
                 ]
     return rows
 

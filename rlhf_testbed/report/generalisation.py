@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rlhf_testbed.experiment.over_seeds import bases_of, interval
+from rlhf_testbed.experiment.over_seeds import interval
 from rlhf_testbed.report.contrast_tables import LEFT
 from rlhf_testbed.report.dose import ACCENT, titled, varied_dials
 from rlhf_testbed.report.figures import DRAWN, Chart, Figure, plain
@@ -132,5 +132,6 @@ def left(arm: ArmResults) -> str:
 
 def difference(arm: ArmResults, goal: str) -> Interval:
     """A goal's share after selection less that before, over runs."""
-    values = [one.figure(goal) - one.figure(f"{BEFORE}{goal}") for one in arm.seeds]
-    return interval(values, bases_of(arm.seeds))
+    runs = arm.runs
+    pairs = zip(runs.figure(goal), runs.figure(f"{BEFORE}{goal}"), strict=True)
+    return interval([after - before for after, before in pairs], runs.base_seeds)

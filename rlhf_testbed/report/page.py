@@ -24,7 +24,6 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rlhf_testbed.experiment.over_seeds import bases_of
 from rlhf_testbed.report import contents, figures
 from rlhf_testbed.report.contrast_tables import left_out_told, variance, why_decided
 from rlhf_testbed.report.figures import Figure, refuse_little_memory
@@ -184,7 +183,8 @@ def _environment() -> Environment:
 
 def _n(arm: ArmResults) -> str:
     """Base policies × training seeds of an arm."""
-    return n_told(len(set(bases_of(arm.seeds))), len(arm.seeds)).removeprefix("n = ")
+    runs = arm.runs
+    return n_told(len(set(runs.base_seeds)), len(runs)).removeprefix("n = ")
 
 
 def in_script(value: object) -> Markup:

@@ -21,8 +21,8 @@ from rlhf_testbed.report.sentences import commit_told
 from rlhf_testbed.report.table import PRINTED
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text
-from rlhf_testbed.shared.record import read, write
 from rlhf_testbed.store.experiment_records import About, Results
+from rlhf_testbed.store.runs_table import read_results, write_results
 
 WIDTH = 100
 """Columns of the tables."""
@@ -46,7 +46,7 @@ def publish(
         found = beside(results, _results(control), results.bounds)
         results = results.model_copy(update={"drift": found})
     target.mkdir(parents=True, exist_ok=True)
-    write(target / Results.file, results)
+    write_results(target, results, table=False)
     pictures = sorted(source.glob("*.png"))
     for picture in pictures:
         if source.resolve() != target.resolve():
@@ -63,7 +63,7 @@ def _results(source: Path) -> Results:
     file = source / Results.file
     if not file.is_file():
         raise UsageError(f"{source}: no {file.name} (rlhf-testbed experiment CONFIG makes it)")
-    return read(file, Results)
+    return read_results(source)
 
 
 def _each(about: About) -> str:

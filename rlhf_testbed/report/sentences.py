@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from rlhf_testbed.experiment.over_seeds import bases_of, difference
+from rlhf_testbed.experiment.over_seeds import difference
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import BASES, ArmResults, Contrast, Results
 from rlhf_testbed.store.run_records import Environment
@@ -104,13 +104,13 @@ def short(value: float) -> str:
 
 def seeds_told(results: Results) -> str:
     """What the figures are over: training seeds of one base policy, or of several."""
-    arms = results.arms.values()
-    bases = [len(set(bases_of(arm.seeds))) for arm in arms]
-    each = [round(len(arm.seeds) / max(1, of)) for arm, of in zip(arms, bases, strict=True)]
+    runs = [arm.runs for arm in results.arms.values()]
+    bases = [len(set(one.base_seeds)) for one in runs]
+    each = [round(len(one) / max(1, of)) for one, of in zip(runs, bases, strict=True)]
     if max(bases, default=1) > 1:
         many = " to ".join(map(str, dict.fromkeys([min(bases), max(bases)])))
         return f"{many} base policies, each with {counted(each)}"
-    return f"{counted(len(arm.seeds) for arm in arms)} of one base policy"
+    return f"{counted(map(len, runs))} of one base policy"
 
 
 def inference_told(results: Results) -> str:
@@ -204,12 +204,12 @@ def notes(results: Results) -> dict[str, str]:
 
 def _selected(name: str, arm: ArmResults, figure: Interval) -> str:
     """Threat 1 of the arm that has most of it, against the base policy's, seed by seed."""
-    pairs = [(one.figure("threat_1"), one.figure("base_threat_1")) for one in arm.seeds]
-    bases = bases_of(arm.seeds)
+    runs = arm.runs
+    pairs = list(zip(runs.figure("threat_1"), runs.figure("base_threat_1"), strict=True))
     after = told_figure(figure)
     if any(math.isnan(base) for _, base in pairs):
         return f"{after} of exposed episodes were approved though unwanted, most in {name}"
-    change = difference([after - base for after, base in pairs], bases)
+    change = difference([after - base for after, base in pairs], runs.base_seeds)
     before = short(sum(base for _, base in pairs) / len(pairs))
     figures = f"from {before} in the base policy to {after} of exposed episodes"
     if math.isnan(change.low):
@@ -261,11 +261,10 @@ def _unread(unread: Mapping[str, str], worst: str, figure: Interval) -> str:
 
 def _goal(arm: ArmResults) -> str:
     """The unintended goal that an arm's policies pursue most."""
-    totals: dict[str, float] = {}
-    for one in arm.seeds:
-        for goal, value in one.threat_2_by_goal.items():
-            if not math.isnan(value):
-                totals[goal] = totals.get(goal, 0.0) + value
+    totals = {}
+    for goal, values in arm.runs.goals.items():
+        if judged := [value for value in values if not math.isnan(value)]:
+            totals[goal] = sum(judged)
     return max(totals, key=lambda goal: totals[goal], default="an unintended goal")
 
 

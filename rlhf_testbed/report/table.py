@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rlhf_testbed.evaluation.definitions import definition
-from rlhf_testbed.experiment.over_seeds import TERMS, bases_of
+from rlhf_testbed.experiment.over_seeds import TERMS
 from rlhf_testbed.report.by_method import print_matched
 from rlhf_testbed.report.contrast_tables import (
     LEFT,
@@ -96,7 +96,7 @@ def print_arms(results: Results, console: Console) -> None:
     for name, arm in results.arms.items():
         dials = " ".join(f"{getattr(arm.dials, dial):g}" for dial in SYMBOLS)
         table.add_row(
-            f"{name}\n{dials}\n{n_told(len(set(bases_of(arm.seeds))), len(arm.seeds))}",
+            f"{name}\n{dials}\n{n_told(len(set(arm.runs.base_seeds)), len(arm.runs))}",
             *(interval_text(arm.figure(figure)) for figure in COLUMNS),
         )
     console.print(table)

@@ -6,6 +6,7 @@ own beside the plane, at its threat 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ def figure(results: Results) -> Figure:
     """The picture with its rows."""
     gates = [gate.status for gate in results.gates]
     passed = f"; gates passed: {gates.count('PASS')} of {len(gates)}" if gates else ""
-    several = any(len(arm.seeds) > 1 for arm in results.arms.values())
+    several = any(len(arm.runs) > 1 for arm in results.arms.values())
     bars = bars_told(results, ("threat_1", "threat_2"))
     over = f"means over {seeds_told(results)}, bars: {bars}" if several else "means: of one seed"
     means = _means(results)
@@ -123,13 +124,13 @@ def _seeds(results: Results) -> list[dict[str, Any]]:
         {
             "kind": "seed",
             "arm": name,
-            "seed": one.seed,
-            "base": one.base_seed,
-            "threat_1": one.figure("threat_1"),
-            "threat_2": one.figure("threat_2"),
+            "seed": seed,
+            "base": base,
+            "threat_1": figures.get("threat_1", math.nan),
+            "threat_2": figures.get("threat_2", math.nan),
         }
         for name, arm in results.arms.items()
-        for one in arm.seeds
+        for base, seed, figures in arm.runs.rows()
     ]
 
 

@@ -5,6 +5,7 @@
       gates.json        GatesFile        the gates that need no RL (another base policy's:
                                          gates-base-3.json)
       results.json      Results          gates, arms over seeds, contrasts
+      runs.parquet                       a row a run (`store/runs_table.py`)
 
 docs/METRICS.md defines the figures.
 """
@@ -14,7 +15,11 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from pydantic import PrivateAttr
+
+from rlhf_testbed.settings.parsing import parse_seeds
 from rlhf_testbed.shared.record import Figure, Interval, Record
+from rlhf_testbed.store.run_columns import Runs
 from rlhf_testbed.store.run_records import COVERED, Environment, Form, Measures
 from rlhf_testbed.tasks.base import Dials
 
@@ -108,13 +113,33 @@ class Components(Record):
     """Of a single run's variance, the share between base policies."""
 
 
+class Tabled(Record):
+    """What `results.json` says of an arm's runs where their figures are in `runs.parquet`."""
+
+    method: str
+    """The selection method."""
+    options: dict[str, float | str] = {}
+    """Of the task, those that were given."""
+    runs: dict[int, str]
+    """Training seeds by base seed, such as `0-99,120`."""
+
+    @property
+    def columns(self) -> Runs:
+        """The runs, without figures."""
+        told = {base: parse_seeds(seeds, Results.file) for base, seeds in self.runs.items()}
+        bases = [base for base, seeds in told.items() for _ in seeds]
+        return Runs(bases, [seed for seeds in told.values() for seed in seeds])
+
+
 class ArmResults(Record):
     """One arm over its runs: the training seeds of one base policy, or of several."""
 
     summary: str
     dials: Dials
     seeds: list[Measures]
-    """Of each run, by base policy and training seed."""
+    """Of each run, by base policy and training seed; of none where there is a table of runs."""
+    tabled: Tabled | None = None
+    """In an experiment of so many runs that their figures are in `runs.parquet` alone."""
     inference: Inference = SEEDS
     """What the intervals generalise to."""
     figures: dict[str, Interval]
@@ -127,16 +152,39 @@ class ArmResults(Record):
     over_optimisation: list[OverOptimisation] = []
     orders: list[Order] = []
 
+    _runs: Runs | None = PrivateAttr(None)
+
+    @property
+    def runs(self) -> Runs:
+        """Its runs in columns; without figures where these are in a table that was not read."""
+        if self._runs is not None:
+            return self._runs
+        return self.tabled.columns if self.tabled else Runs.of(self.seeds)
+
+    def with_runs(self, runs: Runs) -> ArmResults:
+        """The same with the columns of its runs from a table."""
+        found = self.model_copy()
+        found._runs = runs
+        return found
+
     @property
     def method(self) -> str:
         """The selection method of its runs."""
+        if self.tabled:
+            return self.tabled.method
         return self.seeds[0].method if self.seeds else ""
+
+    @property
+    def options(self) -> dict[str, float | str]:
+        """Of the task, those that its runs were given."""
+        if self.tabled:
+            return self.tabled.options
+        return self.seeds[0].options if self.seeds else {}
 
     @property
     def varied(self) -> dict[str, float]:
         """What an experiment can vary, by name: dials, and options of the task that are numbers."""
-        options = self.seeds[0].options if self.seeds else {}
-        numbers = {name: value for name, value in options.items() if not isinstance(value, str)}
+        numbers = {name: v for name, v in self.options.items() if not isinstance(v, str)}
         return {**vars(self.dials), **numbers}
 
     def figure(self, name: str) -> Interval | None:
