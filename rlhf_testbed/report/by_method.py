@@ -15,7 +15,7 @@ from rich.table import Table
 
 from rlhf_testbed.experiment.methods import METHOD
 from rlhf_testbed.report.contrast_tables import LEFT
-from rlhf_testbed.report.figures import DRAWN, SMALL, THREATS, Figure, arm_colour, plain
+from rlhf_testbed.report.figures import DRAWN, SMALL, THREATS, Figure, arm_colour, dot, plain
 from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, told_figure
 from rlhf_testbed.report.threat_plane import top
 from rlhf_testbed.store.experiment_records import Results
@@ -32,9 +32,10 @@ def figure(results: Results) -> Figure | None:
     scale = alt.Scale(domain=[-0.06, top(rows)], nice=False)  # one for all: they are compared
     up = alt.Y("threat_2:Q", scale=scale, title=THREATS["threat_2"])
     base = alt.Chart().encode(x=across, y=up, color=arm_colour(arms))
+    dots = dot(sum(row["kind"] == "seed" for row in rows), size=40, opacity=0.4)
     told = [alt.Tooltip(name) for name in ("arm:N", "method:N", "threat_1:Q", "threat_2:Q")]
     layers = alt.layer(
-        base.transform_filter("datum.kind=='seed'").mark_circle(size=40, opacity=0.4),
+        base.transform_filter("datum.kind=='seed'").mark_circle(**dots),
         base.transform_filter("datum.kind=='mean'")
         .mark_rule(strokeWidth=2, clip=True)
         .encode(y=alt.Y("low_2:Q", title=THREATS["threat_2"]), y2="high_2:Q"),

@@ -31,6 +31,7 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import read_text
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import Order, Results
+from rlhf_testbed.store.run_columns import as_ranges
 
 COLUMNS = {
     "threat_1": "threat 1",
@@ -46,6 +47,9 @@ COLUMNS = {
     "onset_threat_2": "onset of threat 2 (update)",
 }
 """Figures of the table of arms and their headings; defined in docs/METRICS.md."""
+
+FEW = 20
+"""Seeds that are listed one by one."""
 
 HEAD = ("threat_plane",)
 """The pictures that stand beside the verdicts."""
@@ -119,11 +123,12 @@ def asked(source: Source) -> dict[str, str]:
     """What was asked, in words and in the settings that matter."""
     settings, about = source.settings, source.results.about
     summary = _summary(settings)
-    seeds = ", ".join(map(str, about.seeds))
+    seeds = listed(about.seeds)
     several = len(about.base_seeds) > 1
-    bases = f"base policies {', '.join(map(str, about.base_seeds))}, " if several else ""
-    counts = ((len(source.runs), "run"), (len(source.arms), "arm"), (len(about.seeds), "seed"))
-    many, arms, word = (f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
+    bases = f"base policies {listed(about.base_seeds)}, " if several else ""
+    names = {*source.arms, *(source.results.arms if source.drawn else ())}
+    counts = ((source.total, "run"), (len(names), "arm"), (len(about.seeds), "seed"))
+    many, arms, word = (f"{count:,} {what}{'' if count == 1 else 's'}" for count, what in counts)
     runs = f"{many}: {arms}, {bases}{word.partition(' ')[2]} {seeds}"
     if not source.is_experiment:
         runs = f"one run: {source.runs[0].name}"
@@ -138,6 +143,25 @@ def asked(source: Source) -> dict[str, str]:
         "date": about.date,
     }
     return {name: text for name, text in found.items() if text}
+
+
+def listed(seeds: Sequence[int]) -> str:
+    """Seeds as a reader takes them in: each, or ranges where they are many.
+
+    >>> listed([0, 1, 4]), listed(range(100))
+    ('0, 1, 4', '0-99')
+    """
+    return ", ".join(map(str, seeds)) if len(seeds) <= FEW else as_ranges(seeds)
+
+
+def close(source: Source) -> str:
+    """What is of some of the runs alone, in words; empty where all were read."""
+    if not source.drawn:
+        return ""
+    return (
+        f"Of {len(source.runs):,} of the {source.total:,} runs, drawn at random from each arm: no "
+        "more are read update by update, nor their generations."
+    )
 
 
 def _summary(settings: RunConfig) -> str:

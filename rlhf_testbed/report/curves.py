@@ -73,7 +73,7 @@ def both_threats(runs: Sequence[RunRecord]) -> Figure | None:
     if not points:
         return None
     onsets = _onsets(runs)
-    rows = plain([*with_means(points), *onsets])
+    rows = plain([*as_drawn(with_means(points)), *onsets])
     return Figure(
         "threats_through_training",
         "Both threats through training",
@@ -110,7 +110,7 @@ def _onsets(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
 def threat_1_in_training(histories: Sequence[History]) -> Figure | None:
     """Threat 1 of each update's own episodes, from the ledger alone."""
     heading = "threat 1 (share of exposed episodes)"
-    rows = _of_updates(histories, {heading: lambda update: update.figure("threat_1")})
+    rows = as_drawn(_of_updates(histories, {heading: lambda update: update.figure("threat_1")}))
     if not rows:
         return None
     return Figure(
@@ -158,7 +158,8 @@ def _by_trait(
 ) -> Figure | None:
     """A panel for each trait, of one figure of the selection on it."""
     traits = list(dict.fromkeys(trait for history in histories for trait in history.traits))
-    rows = _of_updates(histories, {trait: _of_trait(trait, figure) for trait in traits})
+    values = {trait: _of_trait(trait, figure) for trait in traits}
+    rows = as_drawn(_of_updates(histories, values))
     if not rows:
         return None
     chart = _lines(rows, traits, {**WIDE, "height": 190}, shares=shares)
@@ -239,6 +240,12 @@ def with_means(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if values
     ]
     return [*seeds, *means]
+
+
+def as_drawn(rows: Rows) -> list[Mapping[str, Any]]:
+    """The rows without those of single seeds, where arms are too many for these to be drawn."""
+    few = len({row["arm"] for row in rows}) <= MANY
+    return [row for row in rows if few or row["kind"] != "seed"]
 
 
 def _told(rows: Rows) -> str:

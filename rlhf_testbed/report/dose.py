@@ -11,7 +11,7 @@ from typing import Any
 
 import altair as alt
 
-from rlhf_testbed.report.figures import DRAWN, THREATS, Chart, Figure, plain
+from rlhf_testbed.report.figures import DRAWN, THREATS, Chart, Figure, dot, plain
 from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, symbol_of
 from rlhf_testbed.store.experiment_records import Results
 from rlhf_testbed.tasks.base import SYMBOLS
@@ -57,7 +57,9 @@ def figure(results: Results) -> Figure | None:
         name="dose_and_response",
         title=f"{results.task}: both threats by {names}",
         caption=f"{over}; {told}",
-        chart=_curves(dials[0]) if curves else _maps(dials),
+        chart=_curves(dials[0], sum(len(arm.runs) for arm in results.arms.values()))
+        if curves
+        else _maps(dials),
         rows=rows,
     )
 
@@ -83,8 +85,8 @@ def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _curves(dial: str) -> Chart:
-    panels = []
+def _curves(dial: str, runs: int) -> Chart:
+    panels, dots = [], dot(runs, size=45, opacity=0.4)
     for threat, heading in THREATS.items():
         across = alt.X(f"{dial}:O", title=titled(dial), axis=alt.Axis(labelAngle=0))
         told = [alt.Tooltip(f"{dial}:Q"), alt.Tooltip("mean:Q", format=".3f")]
@@ -99,7 +101,7 @@ def _curves(dial: str) -> Chart:
         up = alt.Y("mean:Q", title=heading, scale=scale)
         panels.append(
             alt.layer(
-                of["seed"].mark_circle(size=45, opacity=0.4, color=ACCENT).encode(y=up),
+                of["seed"].mark_circle(**dots, color=ACCENT).encode(y=up),
                 of["mean"]
                 .mark_rule(strokeWidth=2, color=ACCENT)
                 .encode(y=alt.Y("low:Q", title=heading, scale=scale), y2="high:Q"),

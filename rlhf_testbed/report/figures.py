@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ SMALL = {"width": 230, "height": 170}
 """A panel, where there are many."""
 THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 """Both threats as an axis has them, with their units."""
+THIN_FROM = 400
+"""Dots of a picture from which on they get smaller and thinner."""
 PICTURES = ("png", "svg")
 ADDRESSES = 2**37
 """Bytes of addresses with which pictures can be drawn; with a third of them they could not."""
@@ -165,6 +168,18 @@ def arm_colour(arms: Sequence[str], field: str = "arm") -> alt.Color:
     )
     legend = alt.Legend(title=None, labelLimit=240)
     return alt.Color(f"{field}:N", scale=scale, legend=legend)
+
+
+def dot(runs: int, size: float = 60, opacity: float = 0.45) -> dict[str, float]:
+    """How a dot a run is drawn: the smaller and thinner the more there are, from some hundreds on.
+
+    >>> dot(100), dot(40_000)
+    ({'size': 60, 'opacity': 0.45}, {'size': 6.0, 'opacity': 0.1})
+    """
+    if runs <= THIN_FROM:
+        return {"size": size, "opacity": opacity}
+    share = math.sqrt(THIN_FROM / runs)
+    return {"size": max(6.0, size * share), "opacity": max(0.1, opacity * share)}
 
 
 def wrapped(text: str, width: int = 84) -> list[str]:

@@ -106,6 +106,7 @@ def _shared(source: Source, gathered: Gathered) -> dict[str, Any]:
         "missing": summed([*source.missing, *gathered.missing]),
         "store": gathered.store,
         "every": gathered.every,
+        "close": contents.close(source),
         "anew": [run for run in gathered.store.runs if run["anew"]],
         "packed": Markup(gathered.store.packed()) if len(gathered.store) else None,
     }
@@ -114,8 +115,8 @@ def _shared(source: Source, gathered: Gathered) -> dict[str, Any]:
 def _made(about: About) -> dict[str, str]:
     """When, where and by what the results were made, as far as that is known."""
     found = {
-        "base policies": ", ".join(map(str, about.base_seeds)),
-        "seeds": ", ".join(map(str, about.seeds)),
+        "base policies": contents.listed(about.base_seeds),
+        "seeds": contents.listed(about.seeds),
         "config": about.config,
         "date": about.date,
         "commit": commit_told(about),

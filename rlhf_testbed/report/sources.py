@@ -6,12 +6,14 @@
     source.missing                                    what is not there, why, and the command that
                                                       makes it
 
-Nothing is made up for what is missing or damaged: it is left out, and said.
+Nothing is made up for what is missing or damaged: it is left out, and said. Of an experiment of
+more than `CLOSE` runs, so many are read themselves; the figures of all are in its results.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import read_text
 from rlhf_testbed.shared.record import Kind, read, read_settings
 from rlhf_testbed.store.experiment_records import About, ExperimentFile, Gate, GatesFile, Results
-from rlhf_testbed.store.generations import arm_of, run_told, runs_in
+from rlhf_testbed.store.generations import arm_of, folders_of, run_told, runs_in
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
     Checkpoints,
@@ -32,7 +34,10 @@ from rlhf_testbed.store.run_records import (
     ProxyAndGold,
     SelectionThroughTraining,
 )
+from rlhf_testbed.store.runs_table import read_results
 
+CLOSE = 200
+"""Runs that are read themselves: settings, what goes update by update, generations."""
 NO_CURVES = ProxyAndGold(curves={})
 UNKNOWN = Environment(
     command="",
@@ -125,7 +130,9 @@ class Source:
 
     path: Path
     runs: tuple[RunRecord, ...]
-    """In the order of the arms, then of the seeds; at least one."""
+    """In the order of the arms, then of the seeds; at least one, and about `CLOSE` at most."""
+    total: int
+    """How many runs there are."""
     results: Results
     """As filed; of a single run, or of an unfinished experiment, made from the measures."""
     experiment: ExperimentFile | None
@@ -139,14 +146,15 @@ class Source:
         """Reads a run or an experiment; raises `UsageError` where there is neither."""
         missing: list[Missing] = []
         runs = []
-        for directory in runs_in(path):
+        there = runs_in(path)
+        for directory in drawn(there, CLOSE):
             try:
                 runs.append(RunRecord.of(directory))
             except UsageError as error:
                 missing.append(Missing(f"the run {directory.path}", str(error), ""))
         if not runs:
             raise UsageError(missing[0].why)
-        results, lacks = _results(path, runs)
+        results, lacks = _results(path, runs, there)
         order = list(results.arms)
         runs.sort(
             key=lambda run: (
@@ -160,6 +168,7 @@ class Source:
         return cls(
             path=path,
             runs=tuple(runs),
+            total=len(there),
             results=results,
             experiment=experiment,
             command=command,
@@ -196,6 +205,11 @@ class Source:
         return not _is_run(self.path)
 
     @property
+    def drawn(self) -> bool:
+        """Whether there are more runs than were read."""
+        return self.total > len(self.runs) and self.total > CLOSE
+
+    @property
     def arms(self) -> list[str]:
         """The arms that there are runs of, in order."""
         return list(dict.fromkeys(run.arm for run in self.runs))
@@ -205,21 +219,52 @@ def _is_run(path: Path) -> bool:
     return RunDirectory(path).config.is_file()
 
 
-def _results(path: Path, runs: Sequence[RunRecord]) -> tuple[Results, list[Missing]]:
+def drawn(runs: Sequence[RunDirectory], most: int) -> list[RunDirectory]:
+    """About `most` of the runs, as many of each arm, always the same ones; all where they are few.
+
+    Of more arms than that some have none.
+    """
+    if len(runs) <= most:
+        return list(runs)
+    arms: dict[str, list[RunDirectory]] = {}
+    for run in runs:
+        arms.setdefault(run.path.parent.name, []).append(run)
+    rng = random.Random(most)
+    names = sorted(rng.sample(list(arms), min(most, len(arms))))
+    each = most // len(names)
+    return [
+        run
+        for name in names
+        for run in sorted(
+            rng.sample(arms[name], min(each, len(arms[name]))), key=lambda run: run.path
+        )
+    ]
+
+
+def _results(
+    path: Path, runs: Sequence[RunRecord], there: Sequence[RunDirectory]
+) -> tuple[Results, list[Missing]]:
     """The results as filed, or made from the measures that there are, and what is missing then."""
     file = path / Results.file
     lacks: list[Missing] = []
     if file.is_file():
         try:
-            results = read(file, Results)
-            return results, _absent(file, results, runs)
+            results = read_results(path)
+            return results, _absent(file, results, runs, there)
         except UsageError as error:
             lacks.append(Missing("the experiment's results", str(error), _again(path)))
+        try:  # without its table all but the runs' own figures is there
+            return read(file, Results), lacks
+        except UsageError:
+            pass
     elif not _is_run(path):
         measured = sum(run.measures is not None for run in runs)
+        begun = f"the {len(runs)} runs begun so far"
+        if len(there) > CLOSE:
+            begun = f"{len(runs)} runs that were looked at, out of {len(there)} begun so far,"
         why = (
-            f"{file} is not there: the experiment has not finished; {measured} of the {len(runs)} "
-            "runs begun so far are measured, and the figures below are of those"
+            f"{file} is not there: the experiment has not finished; {measured} of {begun} "
+            "are measured, and the figures below are of those"
         )
         lacks.append(Missing("gates, and what each dial did", why, _again(path)))
     gates = _gates(path, lacks)
@@ -243,21 +288,26 @@ def _gates(path: Path, lacks: list[Missing]) -> list[Gate]:
         return []
 
 
-def _absent(file: Path, results: Results, runs: Sequence[RunRecord]) -> list[Missing]:
+def _absent(
+    file: Path, results: Results, runs: Sequence[RunRecord], there: Sequence[RunDirectory]
+) -> list[Missing]:
     """The runs that the results are of, but that are not here any more."""
     named = bool(results.about.base_seeds)  # in older results no run names its base policy
     here = {(run.arm, run.seed, run.base_seed if named else 0) for run in runs}
+    unread = {run.path.relative_to(file.parent) for run in there} - {
+        run.directory.path.relative_to(file.parent) for run in runs
+    }
     several = ", base policy {}" if len(results.about.base_seeds) > 1 else ""
     return [
         Missing(
             "a run",
-            f"{file} tells of {name}, seed {one.seed}{several.format(one.base_seed)}, "
-            "which is not here",
+            f"{file} tells of {name}, seed {seed}{several.format(base)}, which is not here",
             "",
         )
         for name, arm in results.arms.items()
-        for one in arm.seeds
-        if (name, one.seed, one.base_seed if named else 0) not in here
+        for base, seed in arm.runs.named
+        if (name, seed, base if named else 0) not in here
+        and unread.isdisjoint(Path(name, folder) for folder in folders_of(seed, base))
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import altair as alt
 
-from rlhf_testbed.report.figures import DRAWN, Chart, Figure, Rows, arm_colour, plain
+from rlhf_testbed.report.figures import DRAWN, Chart, Figure, Rows, arm_colour, dot, plain
 from rlhf_testbed.report.sentences import bars_told, ends, seeds_told
 from rlhf_testbed.store.experiment_records import Results
 
@@ -46,6 +46,7 @@ def figure(results: Results) -> Figure:
 def _chart(rows: Rows, arms: list[str]) -> Chart:
     scale = alt.Scale(domain=[-0.06, top(rows)], nice=False)
     colour = arm_colour(arms)
+    dots = dot(sum(row["kind"] == "seed" for row in rows))
     if len(arms) <= FEW:
         colour.legend = None
     exposed = _layers(
@@ -53,6 +54,7 @@ def _chart(rows: Rows, arms: list[str]) -> Chart:
         alt.Y("threat_2:Q", scale=scale, title=NATS),
         colour,
         named=len(arms) <= FEW,
+        dots=dots,
     )
     exposed = exposed.transform_filter("isValid(datum.threat_1)").properties(width=460, height=400)
     charts = [exposed]
@@ -62,6 +64,7 @@ def _chart(rows: Rows, arms: list[str]) -> Chart:
             alt.Y("threat_2:Q", scale=scale, title=None),
             colour,
             named=len(arms) <= FEW,
+            dots=dots,
             across=False,
         )
         charts.append(
@@ -81,11 +84,18 @@ def top(rows: Rows) -> float:
 
 def _cut(rows: Rows) -> bool:
     """Whether an interval goes on above the frame."""
-    return any((row.get("high_2") or 0.0) > top(rows) for row in rows)
+    frame = top(rows)
+    return any((row.get("high_2") or 0.0) > frame for row in rows)
 
 
 def _layers(
-    x: alt.X, y: alt.Y, colour: alt.Color, *, named: bool, across: bool = True
+    x: alt.X,
+    y: alt.Y,
+    colour: alt.Color,
+    *,
+    named: bool,
+    dots: Mapping[str, float],
+    across: bool = True,
 ) -> alt.LayerChart:
     """Seeds, intervals, means and names; the names are on the side that has room."""
 
@@ -101,7 +111,7 @@ def _layers(
     ]
     bars = of("mean").mark_rule(strokeWidth=2, clip=True)
     layers = [
-        of("seed").mark_circle(size=60, opacity=0.45).encode(tooltip=told),
+        of("seed").mark_circle(**dots).encode(tooltip=told),
         bars.encode(y=alt.Y("low_2:Q", title=y["title"]), y2="high_2:Q"),
         of("mean")
         .mark_point(shape="diamond", filled=True, size=140, opacity=1)

@@ -245,6 +245,12 @@ def run_told(directory: RunDirectory, run: RunConfig) -> str:
     return f"{told}, base policy {base}" if directory.path.name.endswith(f"-base-{base}") else told
 
 
+def folders_of(seed: int, base_seed: int) -> tuple[str, str]:
+    """The names that the folder of an experiment's run may have, the first where its base policy is
+    not that of the settings."""
+    return f"seed-{seed}-base-{base_seed}", f"seed-{seed}"
+
+
 def _later(directory: RunDirectory, stage: Stage) -> dict[str, verdicts.Filed]:
     """What later overseers have filed on one stage's generations, by name."""
     return {
