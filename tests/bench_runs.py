@@ -34,6 +34,7 @@ from rlhf_testbed.shared.files import read_json, write_text
 from rlhf_testbed.store.provenance import environment
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Checkpoints, Measures, ProxyAndGold
+from rlhf_testbed.tasks.base import Dials
 
 SIZES = (1_000, 10_000)
 ARMS, BASES = 25, 4
@@ -170,7 +171,15 @@ class Repeated:
             varied = _varied(content, rng)
             if "seed" in varied:
                 varied |= {"seed": run.seed, "base_seed": run.base, "dials": dials}
+                varied["figures"] |= _threats(setting.dials, rng)
             (directory.path / name).write_text(json.dumps(varied, indent=2), encoding="utf-8")
+
+
+def _threats(dials: Dials, rng: random.Random) -> dict[str, float]:
+    """Threats that follow their dials, so that the picture looks like one."""
+    first = 0.95 * (1 - dials.knowledge) + rng.gauss(0, 0.06)
+    second = 1.1 * (1 - dials.randomised) + rng.gauss(0, 0.12)
+    return {"threat_1": min(1.0, max(0.0, first)), "threat_2": max(0.0, second)}
 
 
 def _with(settings: str, values: Mapping[str, object]) -> str:

@@ -27,7 +27,7 @@ from rlhf_testbed.report.figures import (
     arm_colour,
     plain,
 )
-from rlhf_testbed.report.sources import RunRecord
+from rlhf_testbed.report.run_record import RunRecord
 from rlhf_testbed.store.run_records import Heritability, TraitSelection, UpdateSelection
 
 WIDE = {"width": 420, "height": 260}

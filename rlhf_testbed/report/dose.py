@@ -45,6 +45,7 @@ def figure(results: Results) -> Figure | None:
     if len(dials) not in (1, 2):
         return None
     curves = len(dials) == 1
+    runs = sum(len(arm.runs) for arm in results.arms.values())
     over = f"means over {seeds_told(results)}"
     told = (
         f"with {bars_told(results, THREATS)}; a dot a run"
@@ -57,9 +58,7 @@ def figure(results: Results) -> Figure | None:
         name="dose_and_response",
         title=f"{results.task}: both threats by {names}",
         caption=f"{over}; {told}",
-        chart=_curves(dials[0], sum(len(arm.runs) for arm in results.arms.values()))
-        if curves
-        else _maps(dials),
+        chart=_curves(dials[0], runs) if curves else _maps(dials),
         rows=rows,
     )
 

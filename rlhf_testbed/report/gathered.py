@@ -15,7 +15,8 @@ from itertools import islice
 
 from rlhf_testbed.evaluation.history import heritability, selection_history
 from rlhf_testbed.report.curves import History
-from rlhf_testbed.report.sources import Missing, RunRecord, Source
+from rlhf_testbed.report.run_record import Missing, RunRecord
+from rlhf_testbed.report.sources import Source
 from rlhf_testbed.report.store import Store
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger

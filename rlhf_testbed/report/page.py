@@ -28,6 +28,7 @@ from rlhf_testbed.report import contents, figures
 from rlhf_testbed.report.contrast_tables import left_out_told, variance, why_decided
 from rlhf_testbed.report.figures import Figure, refuse_little_memory
 from rlhf_testbed.report.gathered import Gathered, gather
+from rlhf_testbed.report.run_record import Missing
 from rlhf_testbed.report.sentences import (
     alike,
     bounded,
@@ -40,7 +41,7 @@ from rlhf_testbed.report.sentences import (
     symbol_of,
     told_figure,
 )
-from rlhf_testbed.report.sources import Missing, Source
+from rlhf_testbed.report.sources import Source
 from rlhf_testbed.report.table import optimised
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import pasted, write_text

@@ -16,7 +16,7 @@ import numpy as np
 from rlhf_testbed.experiment.over_seeds import SCORES
 from rlhf_testbed.measures.overoptimization import best_of_n_form, rl_form
 from rlhf_testbed.report.figures import COLOURS, DRAWN, SMALL, Figure, plain
-from rlhf_testbed.report.sources import RunRecord
+from rlhf_testbed.report.run_record import RunRecord
 from rlhf_testbed.report.table import method_told
 from rlhf_testbed.store.run_records import Curve
 

@@ -13,31 +13,26 @@ more than `CLOSE` runs, so many are read themselves; the figures of all are in i
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rlhf_testbed.experiment.over_seeds import arm_results
+from rlhf_testbed.report.run_record import CLOSE, Missing, RunRecord, drawn
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import read_text
-from rlhf_testbed.shared.record import Kind, read, read_settings
+from rlhf_testbed.shared.record import read, read_settings
 from rlhf_testbed.store.experiment_records import About, ExperimentFile, Gate, GatesFile, Results
-from rlhf_testbed.store.generations import arm_of, folders_of, run_told, runs_in
+from rlhf_testbed.store.generations import folders_of, runs_in
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import (
-    Checkpoints,
     Environment,
-    Measures,
     ProxyAndGold,
-    SelectionThroughTraining,
 )
 from rlhf_testbed.store.runs_table import read_results
 
-CLOSE = 200
-"""Runs that are read themselves: settings, what goes update by update, generations."""
 NO_CURVES = ProxyAndGold(curves={})
 UNKNOWN = Environment(
     command="",
@@ -51,77 +46,6 @@ UNKNOWN = Environment(
     sources={},
 )
 """Stands for an environment that can't be read; the page shows nothing of it."""
-
-
-class Missing(NamedTuple):
-    """What is not there, why, and the command that makes it (empty where none can)."""
-
-    what: str
-    why: str
-    command: str
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What is known of one run besides its generations; None for what could not be read."""
-
-    directory: RunDirectory
-    arm: str
-    seed: int
-    base_seed: int
-    settings: RunConfig
-    measures: Measures | None
-    selection: SelectionThroughTraining | None
-    checkpoints: Checkpoints | None
-    proxy_and_gold: ProxyAndGold | None
-    missing: tuple[Missing, ...]
-
-    @property
-    def name(self) -> str:
-        """Its arm and seed, and its base policy where the experiment has several."""
-        return run_told(self.directory, self.settings)
-
-    @classmethod
-    def of(cls, directory: RunDirectory) -> RunRecord:
-        """Reads a run's records; raises `UsageError` where even its settings can't be read."""
-        settings = directory.settings()
-        missing: list[Missing] = []
-
-        def evaluated(kind: type[Kind], file: str, what: str) -> Kind | None:
-            try:
-                return read(directory.evaluation() / file, kind)
-            except UsageError as error:
-                missing.append(Missing(what, str(error), directory.evaluating))
-                return None
-
-        measures = selection = checkpoints = proxy_and_gold = None
-        if directory.finished:
-            measures = evaluated(Measures, Measures.file, "measures")
-        else:
-            why = f"{directory.path}: training has not finished here (no finished.json)"
-            missing.append(Missing("a finished training", why, directory.training_again))
-        if measures is not None:
-            selection = evaluated(
-                SelectionThroughTraining,
-                SelectionThroughTraining.file,
-                "selection update by update",
-            )
-            checkpoints = evaluated(Checkpoints, Checkpoints.file, "both threats through training")
-            proxy_and_gold = evaluated(
-                ProxyAndGold, ProxyAndGold.file, "proxy and gold through training"
-            )
-        return cls(
-            directory=directory,
-            arm=arm_of(directory, settings),
-            seed=settings.seed,
-            base_seed=settings.base.base_seed,
-            settings=settings,
-            measures=measures,
-            selection=selection,
-            checkpoints=checkpoints,
-            proxy_and_gold=proxy_and_gold,
-            missing=tuple(missing),
-        )
 
 
 @dataclass(frozen=True)
@@ -217,28 +141,6 @@ class Source:
 
 def _is_run(path: Path) -> bool:
     return RunDirectory(path).config.is_file()
-
-
-def drawn(runs: Sequence[RunDirectory], most: int) -> list[RunDirectory]:
-    """About `most` of the runs, as many of each arm, always the same ones; all where they are few.
-
-    Of more arms than that some have none.
-    """
-    if len(runs) <= most:
-        return list(runs)
-    arms: dict[str, list[RunDirectory]] = {}
-    for run in runs:
-        arms.setdefault(run.path.parent.name, []).append(run)
-    rng = random.Random(most)
-    names = sorted(rng.sample(list(arms), min(most, len(arms))))
-    each = most // len(names)
-    return [
-        run
-        for name in names
-        for run in sorted(
-            rng.sample(arms[name], min(each, len(arms[name]))), key=lambda run: run.path
-        )
-    ]
 
 
 def _results(
