@@ -17,7 +17,7 @@ TO ?=
 BIN := .venv/bin
 
 .PHONY: help setup smollm2 gpu-check demo pictures test slow check bench bench-growth bench-experiment \
-	bench-methods bench-report bench-ledger coverage steadiness kills bases mutants constraints
+	bench-methods bench-report bench-ledger bench-runs coverage steadiness kills bases mutants constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*##/  make \1:/p' Makefile
@@ -76,6 +76,10 @@ bench-report: .venv/.installed-dev  ## measure the report of 100,000 generations
 bench-ledger: .venv/.installed-dev  ## measure the evaluation of 1,000,000 episodes (minutes; TO=FOLDER files it)
 	@echo "bench-ledger: evaluating 100,000 and 1,000,000 episodes"
 	@$(BIN)/python tests/bench_ledger.py $(TO)
+
+bench-runs: .venv/.installed-dev  ## measure results and report of 10,000 runs (minutes; TO=FOLDER files it)
+	@echo "bench-runs: making results and reports of 1,000 and of 10,000 runs"
+	@$(BIN)/python tests/bench_runs.py $(TO)
 
 bench-growth: .venv/.installed-dev  ## measure how cost grows with model, batch and responses (minutes)
 	@echo "bench-growth: training models of three sizes, in batches of three sizes"
