@@ -126,7 +126,7 @@ def test_a_table_without_its_columns_or_of_other_runs_is_refused(small: Path) ->
     runs_table.write_results(small, in_table(whole))
     fewer = pq.read_table(small / TABLE).slice(1)
     pq.write_table(fewer, small / TABLE)
-    with pytest.raises(UsageError, match="is not of the runs of neither"):
+    with pytest.raises(UsageError, match="is not of the runs of both"):
         read_results(small)
     pq.write_table(pa.table({"arm": ["both"]}), small / TABLE)
     with pytest.raises(UsageError, match="damaged: not a table of runs"):
@@ -148,7 +148,7 @@ def test_the_report_of_many_runs_reads_some_and_shows_all(
     for module in (run_record, sources):
         monkeypatch.setattr(module, "CLOSE", 4)
     source = Source.of(small)
-    assert [run.arm for run in source.runs] == ["neither", "both", "habit"]
+    assert [run.arm for run in source.runs] == ["both", "habit", "neither"]
     assert source.total == 9
     assert source.missing == ()
     assert contents.asked(source)["runs"] == "9 runs: 3 arms, seeds 0, 1, 2"
