@@ -16,6 +16,7 @@ import os
 import random
 import re
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -26,14 +27,18 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from bench_report import opening
+from chromium import launched
 from rlhf_testbed.experiment.claim import claim
 from rlhf_testbed.experiment.plan import Experiment, Run, Setting, plan
 from rlhf_testbed.experiment.run import run_experiment
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.files import read_json, write_text
+from rlhf_testbed.store.experiment_records import Results
 from rlhf_testbed.store.provenance import environment
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Checkpoints, Measures, ProxyAndGold
+from rlhf_testbed.store.runs_table import TABLE
 from rlhf_testbed.tasks.base import Dials
 
 SIZES = (1_000, 10_000)
@@ -228,9 +233,13 @@ def measured(scratch: Path) -> Iterator[Figure]:
         for what, step in {"summarise": summarising, "report": reporting}.items():
             print(f"{what}, {runs:,} runs", flush=True)
             yield from _told(what, runs, step(planned))
-        yield Figure(f"results.json, {runs:,} runs", _mb(planned.folder / "results.json"), "MB")
+        for name in (Results.file, TABLE):
+            yield Figure(f"{name}, {runs:,} runs", _mb(planned.folder / name), "MB")
         page = planned.folder / "report" / "index.html"
         yield Figure(f"report: page, {runs:,} runs", _mb(page), "MB")
+        with launched() as browser:
+            usable = statistics.median(opening(browser, page))
+        yield Figure(f"report: page usable after, {runs:,} runs", usable, "s")
 
 
 def _told(what: str, runs: int, spent: Spent) -> Iterator[Figure]:

@@ -13,7 +13,7 @@ import yaml
 from conftest import SMALL
 from rlhf_testbed.experiment.over_seeds import interval
 from rlhf_testbed.experiment.plan import Experiment, Run, plan, plan_gates
-from rlhf_testbed.experiment.results import elsewhere
+from rlhf_testbed.experiment.results import elsewhere, summarise
 from rlhf_testbed.experiment.run import run_experiment
 from rlhf_testbed.policy.base_about import content_hash
 from rlhf_testbed.report.contents import draw_headlines
@@ -27,6 +27,7 @@ from rlhf_testbed.store.experiment_records import Results
 from rlhf_testbed.store.in_use import held
 from rlhf_testbed.store.provenance import environment, sources
 from rlhf_testbed.store.run_records import BaseKept
+from rlhf_testbed.store.runs_table import read_results
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,39 @@ def test_fewer_arms_and_seeds_never_shrink_the_results(
     assert _plain(again) == _plain(results)
     assert elsewhere(planned) == ["habit, seed 1", "both, seed 0, 1"]
     assert elsewhere(experiment) == []
+
+
+def test_of_many_runs_the_table_has_the_figures_and_the_results_stay_the_same(
+    experiment: Experiment, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for less in a folder with a table, nothing is lost; with another run, that is added."""
+    whole = summarise(experiment)
+    monkeypatch.setattr("rlhf_testbed.experiment.results.WHOLE", 1)
+    config = Path(experiment.given[1])
+    narrow = config.with_name("one.yaml")
+    narrow.write_text(config.read_text().replace("- both\n- habit", "- habit"))
+    run_experiment(experiment)
+    (experiment.folder / "runs.parquet").write_bytes(b"cut")  # it is made anew from the runs
+    run_experiment(plan(str(narrow), "0", str(experiment.folder)))
+    again = read_results(experiment.folder)
+    assert {name: arm.runs.named for name, arm in again.arms.items()} == {
+        "habit": [(0, 0), (0, 1)],
+        "both": [(0, 0), (0, 1)],
+    }
+    for name, arm in whole.arms.items():
+        kept = again.arms[name]
+        assert kept.seeds == []
+        assert kept.model_dump_json(exclude={"seeds", "tabled"}) == arm.model_dump_json(
+            exclude={"seeds", "tabled"}
+        )
+        assert repr(list(kept.runs.rows())) == repr(list(arm.runs.rows()))
+    pairs = zip(again.contrasts, whole.contrasts, strict=True)
+    assert all(
+        one.difference == pytest.approx(other.difference, nan_ok=True) for one, other in pairs
+    )
+    monkeypatch.undo()
+    run_experiment(experiment)
+    assert len(read(experiment.folder / "results.json", Results).arms["both"].seeds) == 2
 
 
 def test_runs_share_their_base_policy_and_name_it_by_its_hash(
