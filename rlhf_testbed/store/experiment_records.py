@@ -17,9 +17,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import PrivateAttr
 
-from rlhf_testbed.settings.parsing import parse_seeds
 from rlhf_testbed.shared.record import Figure, Interval, Record
-from rlhf_testbed.store.run_columns import Runs
+from rlhf_testbed.store.run_columns import Runs, Tabled
 from rlhf_testbed.store.run_records import COVERED, Environment, Form, Measures
 from rlhf_testbed.tasks.base import Dials
 
@@ -111,24 +110,6 @@ class Components(Record):
     """Between training seeds of one base policy."""
     share: Figure
     """Of a single run's variance, the share between base policies."""
-
-
-class Tabled(Record):
-    """What `results.json` says of an arm's runs where their figures are in `runs.parquet`."""
-
-    method: str
-    """The selection method."""
-    options: dict[str, float | str] = {}
-    """Of the task, those that were given."""
-    runs: dict[int, str]
-    """Training seeds by base seed, such as `0-99,120`."""
-
-    @property
-    def columns(self) -> Runs:
-        """The runs, without figures."""
-        told = {base: parse_seeds(seeds, Results.file) for base, seeds in self.runs.items()}
-        bases = [base for base, seeds in told.items() for _ in seeds]
-        return Runs(bases, [seed for seeds in told.values() for seed in seeds])
 
 
 class ArmResults(Record):

@@ -13,6 +13,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rlhf_testbed.settings.parsing import parse_seeds
+from rlhf_testbed.shared.record import Record
 from rlhf_testbed.store.run_records import Measures
 
 
@@ -57,6 +59,24 @@ class Runs:
         """Base seed, training seed and the figures of each run."""
         for at, (base, seed) in enumerate(self.named):
             yield base, seed, {name: values[at] for name, values in self.figures.items()}
+
+
+class Tabled(Record):
+    """What `results.json` says of an arm's runs where their figures are in `runs.parquet`."""
+
+    method: str
+    """The selection method."""
+    options: dict[str, float | str]
+    """Of the task, those that were given."""
+    runs: dict[int, str]
+    """Training seeds by base seed, such as `0-99,120`."""
+
+    @property
+    def columns(self) -> Runs:
+        """The runs, without figures."""
+        told = {base: parse_seeds(seeds, "results.json") for base, seeds in self.runs.items()}
+        bases = [base for base, seeds in told.items() for _ in seeds]
+        return Runs(bases, [seed for seeds in told.values() for seed in seeds])
 
 
 def as_ranges(seeds: Iterable[int]) -> str:

@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.shared.record import read, write
-from rlhf_testbed.store.experiment_records import ArmResults, Results, Tabled
-from rlhf_testbed.store.run_columns import Runs, as_ranges
+from rlhf_testbed.store.experiment_records import ArmResults, Results
+from rlhf_testbed.store.run_columns import Runs, Tabled, as_ranges
 from rlhf_testbed.tasks.base import SYMBOLS
 
 TABLE = "runs.parquet"
