@@ -7,7 +7,7 @@
 
 Each node is what `ray start` makes of a machine: a raylet with an object store and processes of its
 own. `hidden`: folders that a node does not see, as a machine without them would not; `room`: bytes
-that it has in their stead.
+that it has in their stead; `other`: files of which it has others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -38,7 +38,7 @@ class Node:
         words: list[str],
         hidden: Sequence[Path] = (),
         room: int = 2**30,
-        **variables: str,
+        other: Mapping[Path, Path] | None = None,
     ) -> None:
         command = [str(BIN / "ray"), "start", "--block", "--num-cpus=1", *words]
         command += [
@@ -46,9 +46,13 @@ class Node:
             f"--node-name={name}",
             "--object-store-memory=200000000",
         ]
-        if hidden:
+        if hidden or other:
             mount = f"mount -t tmpfs -o size={room} none"
             covers = [f"{mount} {shlex.quote(str(folder))}" for folder in hidden]
+            covers += [
+                shlex.join(["mount", "--bind", str(there), str(file)])
+                for file, there in (other or {}).items()
+            ]
             inside = " && ".join([*covers, f"exec {shlex.join(command)}"])
             command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside]
         # By this variable every process of the node is found, whatever session it is in.
@@ -60,7 +64,7 @@ class Node:
                 command,
                 stdout=log,
                 stderr=log,
-                env=cluster.environment | variables | {key: value},
+                env=cluster.environment | {key: value},
             )
 
     def kill(self) -> None:
@@ -114,12 +118,16 @@ class Cluster:
         return self._there(Node(self, "head", [*words, f"--temp-dir={self.folder}"]))
 
     def node(
-        self, name: str, hidden: Sequence[Path] = (), room: int = 2**30, **variables: str
+        self,
+        name: str,
+        hidden: Sequence[Path] = (),
+        room: int = 2**30,
+        other: Mapping[Path, Path] | None = None,
     ) -> Node:
-        """One more node; `variables` of its environment."""
+        """One more node."""
         # An address of its own, as another machine has: or a program may talk to either node.
         words = [f"--address={self.address}", f"--node-ip-address=127.0.0.{2 + len(self.nodes)}"]
-        return self._there(Node(self, name, words, hidden, room, **variables))
+        return self._there(Node(self, name, words, hidden, room, other))
 
     def _there(self, node: Node) -> Node:
         self.nodes.append(node)

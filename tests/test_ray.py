@@ -13,6 +13,7 @@ import pytest
 from ray_cluster import Cluster, Node
 from rlhf_testbed.engine.board import Jobs
 from rlhf_testbed.engine.job import Job, JobsFailed, Orders, engine_named
+from rlhf_testbed.shared import versions
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import Step, Watcher
 from rlhf_testbed.shared.record import read
@@ -49,27 +50,31 @@ def fill(watcher: Watcher, file: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def head() -> Iterator[Cluster]:
+    """A cluster of one node."""
     with Cluster() as cluster:
         yield cluster
 
 
 @pytest.fixture
-def away(cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+def cluster() -> Iterator[Cluster]:
+    """One of its own for each test: Ray notices late that a node is gone."""
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def away(cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> Node:
     told = getattr(request, "param", {})
     hidden = [tmp_path / "shared"] if told.get("hidden") else []
     for folder in hidden:
         folder.mkdir()
-    variables = {name: str(tmp_path) for name in ("PYTHONPATH",) if told.get("other")}
-    if other := told.get("other"):
-        (tmp_path / "rlhf_testbed" / "shared").mkdir(parents=True)
-        for name in ("__init__.py", "shared/__init__.py"):
-            (tmp_path / "rlhf_testbed" / name).touch()
-        (tmp_path / "rlhf_testbed" / "shared" / "versions.py").write_text(other)
-    node = cluster.node("away", hidden, told.get("room", 2**30), **variables)
-    yield node
-    node.kill()
-    time.sleep(1)
+    other = {}
+    if "other" in told:
+        other[Path(versions.__file__)] = tmp_path / "versions.py"
+        (tmp_path / "versions.py").write_text(told["other"])
+    node = cluster.node("away", hidden, told.get("room", 2**30), other)
+    return node
 
 
 def run(cluster: Cluster, jobs: list[Job], folder: Path, **options: str | float) -> None:
@@ -190,7 +195,8 @@ def test_a_full_disk_is_told_with_its_node_and_stops_no_other(
     (failure,) = raised.value.failures
     assert failure.said.startswith("on node away (")
     assert failure.said.endswith("No space left on device")
-    assert sum((folder / name).is_file() for name in ("0", "1")) == 1
+    there = [folder / name for name in ("0", "1") if (folder / name).is_file()]
+    assert sum(file.stat().st_size == 4_000_000 for file in there) == 1
 
 
 OTHER = "def alike():\n    return {'python': '2.7'}\n"
@@ -227,10 +233,10 @@ def test_a_node_that_differs_is_told_before_any_job(
     ],
 )
 def test_needs_that_no_node_meets_are_one_line(
-    options: dict[str, str | float], said: str, cluster: Cluster, tmp_path: Path
+    options: dict[str, str | float], said: str, head: Cluster, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=said) as told:
-        run(cluster, [Job("a", note, (tmp_path / "x" / "a",))], tmp_path / "x", **options)
+        run(head, [Job("a", note, (tmp_path / "x" / "a",))], tmp_path / "x", **options)
     assert "\n" not in str(told.value)
 
 

@@ -10,6 +10,7 @@ It ends with its parent, and by Ray's hand where the cluster is lost.
 from __future__ import annotations
 
 import signal
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -34,8 +35,8 @@ from rlhf_testbed.shared.progress import TICK, Step
 
 AHEAD = 2
 """Jobs that wait at the cluster, for each that runs there: none stands idle between two."""
-LOOK = 60.0
-"""Seconds that a node has to answer."""
+LOOK = 30.0
+"""Seconds that all nodes have to answer."""
 
 
 class Found(NamedTuple):
@@ -243,9 +244,10 @@ def _answers(
         options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
         asked[told(node)] = task.options(**options).remote(tokens)
     answers = {}
+    until = time.monotonic() + LOOK
     for name, reference in asked.items():
         with suppress(RayError):
-            answers[name] = ray.get(reference, timeout=LOOK)
+            answers[name] = ray.get(reference, timeout=max(0.1, until - time.monotonic()))
     return answers
 
 

@@ -48,7 +48,7 @@ class StandIns:
     """
 
     def __init__(self, folders: Sequence[Shared], scratch: Path) -> None:
-        self.scratch = scratch
+        self.scratch, self._folders = scratch, folders
         self._roots = {one: self._root(one) for one in folders if not one.seen}
 
     @property
@@ -58,8 +58,9 @@ class StandIns:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What jobs must find in their environment."""
-        return {one.variable: str(root) for one, root in self._roots.items() if one.variable}
+        """What jobs must find in their environment, here as everywhere."""
+        named = [one for one in self._folders if one.variable]
+        return {one.variable: str(self._roots.get(one, one.absolute)) for one in named}
 
     def here(self, path: Path) -> Path | None:
         """Where the experiment's path is on this machine; None where that is the same place."""

@@ -1,0 +1,168 @@
+"""Jobs as arrays of a real Slurm of one node; where there is none, by submitit's local executor."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rlhf_testbed.engine.board import Jobs
+from rlhf_testbed.engine.job import Job, JobsFailed, Orders, engine_named
+from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.progress import Step, Watcher
+from rlhf_testbed.shared.record import read
+
+slurm = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("slurm")]
+
+
+def note(watcher: Watcher, file: Path) -> None:
+    watcher(Step(1, 1, "noted"))
+    with file.open("a") as told:
+        told.write("x")
+
+
+def refuse(watcher: Watcher, what: str) -> None:
+    raise UsageError(f"{what} is too small")
+
+
+def wait(watcher: Watcher, file: Path, until: Path) -> None:
+    note(watcher, file)
+    while not until.exists():
+        time.sleep(0.05)
+
+
+def die(watcher: Watcher, file: Path) -> None:
+    """Is killed the first time, as what needs more memory than there is."""
+    import os
+    import signal
+
+    note(watcher, file)
+    print("almost there", flush=True)
+    if file.read_text() == "x":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(cluster: str, jobs: list[Job], folder: Path, **options: str | float) -> None:
+    folder.mkdir(exist_ok=True)
+    told = {"cluster": cluster, "memory_gib": 0.5, **options}
+    engine_named("slurm", options=told).run(jobs, Orders(retries=1, folder=folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", ["slurm", "local"])
+def test_jobs_run_and_one_that_fails_stops_no_other(
+    cluster: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if cluster == "slurm":
+        request.getfixturevalue("slurm")
+    folder = tmp_path / "x"
+    jobs = [Job(f"{at}", note, (folder / f"{at}",)) for at in range(3)]
+    with pytest.raises(JobsFailed) as raised:
+        run(cluster, [*jobs, Job("c", refuse, ("c",)), Job("d", die, (folder / "d",))], folder)
+    (failure,) = raised.value.failures
+    assert failure.usage
+    assert failure.said.endswith(": c is too small")
+    assert [(folder / f"{at}").read_text() for at in range(3)] == ["x"] * 3
+    assert (folder / "d").read_text() == "xx", "tried again"
+    told = read(folder / Jobs.file, Jobs)
+    assert [job.state for job in told.jobs] == ["ended"] * 3 + ["failed", "ended"]
+    assert told.jobs[0].note == "noted"
+    assert told.jobs[4].tries == 2
+    assert not list((folder / "logs" / "slurm").glob("*.pkl"))
+
+
+class TestOnSlurm:
+    """What only a real one can show."""
+
+    pytestmark = slurm
+
+    def test_a_job_that_slurm_puts_back_into_the_queue_is_begun_again(self, tmp_path: Path) -> None:
+        folder, until = tmp_path / "x", tmp_path / "until"
+
+        def requeue() -> None:
+            while not (folder / "a").exists():
+                time.sleep(0.05)
+            told = subprocess.run(
+                ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
+            )
+            subprocess.run(["scontrol", "requeue", told.stdout.split()[0]], check=True)
+            until.touch()
+
+        threading.Thread(target=requeue, daemon=True).start()
+        run("slurm", [Job("a", wait, (folder / "a", until))], folder)
+        assert (folder / "a").read_text() == "xx"
+
+    def test_a_job_whose_time_is_over_goes_on_in_another(self, tmp_path: Path) -> None:
+        """Slurm tells it by SIGUSR2, as it does before something else that is more urgent."""
+        folder, until = tmp_path / "x", tmp_path / "until"
+
+        def over() -> None:
+            while not (folder / "a").exists():
+                time.sleep(0.05)
+            told = subprocess.run(
+                ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
+            )
+            subprocess.run(["scancel", "--signal", "USR2", told.stdout.split()[0]], check=True)
+            while (folder / "a").read_text() != "xx":  # or it would end as it is told
+                time.sleep(0.05)
+            until.touch()
+
+        threading.Thread(target=over, daemon=True).start()
+        run("slurm", [Job("a", wait, (folder / "a", until))], folder)
+        assert (folder / "a").read_text() == "xx"
+
+    def test_a_cancelled_job_is_noticed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rlhf_testbed.engine.on_slurm.ASK", 2.0)
+        folder, until = tmp_path / "x", tmp_path / "until"
+
+        def cancel() -> None:
+            while not (folder / "a").exists():
+                time.sleep(0.05)
+            told = subprocess.run(
+                ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
+            )
+            subprocess.run(["scancel", "--signal", "KILL", told.stdout.split()[0]], check=True)
+            until.touch()
+
+        threading.Thread(target=cancel, daemon=True).start()
+        run("slurm", [Job("a", wait, (folder / "a", until))], folder)
+        assert (folder / "a").read_text() == "xx"
+
+    def test_what_slurm_refuses_is_one_line(self, tmp_path: Path) -> None:
+        folder = tmp_path / "x"
+        with pytest.raises(UsageError, match="--engine slurm: ") as told:
+            run("slurm", [Job("a", note, (folder / "a",))], folder, partition="nowhere")
+        assert "\n" not in str(told.value)
+        assert "partition" in str(told.value)
+        with pytest.raises(UsageError, match=r"--engine slurm: .*not available"):
+            run("slurm", [Job("a", note, (folder / "a",))], folder, cpus=512)
+        assert not (folder / "a").exists()
+
+
+def test_the_script_is_shown_where_there_is_no_slurm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, **_: None)
+    jobs = [Job(f"{at}", note, (tmp_path / f"{at}",)) for at in range(30)]
+    told = engine_named("slurm", options={"partition": "cpu", "queue": 20, "cpus": 2})
+    script = told.script(jobs, Orders(folder=tmp_path))
+    for line in ("partition=cpu", "cpus-per-task=2", "array=0-19%20", "mem=4GB"):
+        assert f"#SBATCH --{line}\n" in script or line == "mem=4GB"
+    assert script.startswith("# 30 jobs, 20 at a time in the queue\n#!/bin/bash\n")
+    with pytest.raises(UsageError, match="there is no Slurm here: `srun` is not found"):
+        told.run(jobs, Orders(folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"cpus": 0}, "cpus = 0 is not 1 or more"), ({"cluster": "pbs"}, "cluster = pbs is none of")],
+)
+def test_options_that_can_not_be_are_one_line(options: dict[str, str | float], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        engine_named("slurm", options=options)
