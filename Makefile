@@ -17,7 +17,7 @@ TO ?=
 BIN := .venv/bin
 
 .PHONY: help setup smollm2 gpu-check demo pictures test slow check bench bench-growth bench-experiment \
-	bench-methods bench-report bench-ledger bench-runs coverage steadiness kills bases mutants constraints
+	bench-methods bench-report bench-ledger bench-runs coverage steadiness kills engines bases mutants constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*##/  make \1:/p' Makefile
@@ -98,6 +98,9 @@ steadiness: .venv/.installed  ## count the runs whose approval collapses: 60 run
 
 kills: .venv/.installed-dev  ## kill experiments 30 times, go on, and compare with ones left alone (minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py --kills 30
+
+engines: .venv/.installed-dev  ## one grid by the local engine and by Ray: same results, at what cost (minutes; TO=FOLDER files it)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/engines.py $(if $(TO),--to $(TO))
 
 bases: .venv/.installed  ## build the shipped base policies again, as far as they are not current
 	@echo "bases: looking at the base policies that ship; each takes two minutes where it is stale"

@@ -240,13 +240,13 @@ def test_needs_that_no_node_meets_are_one_line(
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", ""])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "", "nowhere", "nowhere.invalid:6379"])
 def test_no_cluster_is_one_line(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     engine = engine_named("ray", options={"address": address})
-    with pytest.raises(UsageError, match=r"there is no Ray cluster at 127\.0\.0\.1:1") as told:
+    with pytest.raises(UsageError, match="there is no Ray cluster at ") as told:
         engine.run([Job("a", note, (tmp_path / "x" / "a",))], Orders(folder=tmp_path / "x"))
     assert "\n" not in str(told.value)

@@ -137,7 +137,7 @@ class Board:
             if not self._quiet and row is not None:
                 self.display.ended(row, failed=failure is not None, again=again)
                 if again and failure:
-                    self.display.say(f"{failure.title}: {_last(failure.said)}; tried again")
+                    self.display.say(f"{failure.title}: {_in_short(failure.said)}; tried again")
             state = "waiting" if again else "failed" if failure else "ended"
             self._set(
                 at, state=state, took=time.time() - began, said=failure.said if failure else ""
@@ -197,6 +197,7 @@ def log_of(job: Job, orders: Orders) -> Path | None:
     return orders.folder / "logs" / f"{file_name(job.title)}.log" if orders.folder else None
 
 
-def _last(said: str) -> str:
-    """The last line of what a job said, which tells what went wrong."""
-    return (said.strip().splitlines() or ["it ended without a word"])[-1]
+def _in_short(said: str) -> str:
+    """What went wrong in a line: a traceback tells it last, everything else first."""
+    lines = said.strip().splitlines() or ["it ended without a word"]
+    return lines[-1 if lines[0].startswith("Traceback") else 0]

@@ -9,7 +9,9 @@ It ends with its parent, and by Ray's hand where the cluster is lost.
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import time
 import uuid
 from collections import deque
@@ -35,6 +37,8 @@ from rlhf_testbed.shared.progress import TICK, Step
 
 AHEAD = 2
 """Jobs that wait at the cluster, for each that runs there: none stands idle between two."""
+KNOCK = 10.0
+"""Seconds that the head of a cluster has to answer at all."""
 LOOK = 30.0
 """Seconds that all nodes have to answer."""
 
@@ -85,8 +89,9 @@ def drive(connection: Connection, jobs: Sequence[Job], orders: Orders, needs: Ne
     log = orders.folder / "logs" / "ray.log" if orders.folder else None
     with printed_to(log), suppress(EOFError, BrokenPipeError):
         try:
+            _knock(needs)
             ray.init(address=needs.address or "auto", log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             connection.send(Refused(_no_cluster(needs, error), lost=True))
             return
         try:
@@ -94,6 +99,13 @@ def drive(connection: Connection, jobs: Sequence[Job], orders: Orders, needs: Ne
                 _Driver(connection, jobs, orders, needs, folders).work()
         except UsageError as error:
             connection.send(Refused(str(error), lost=False))
+
+
+def _knock(needs: Needs) -> None:
+    """Raises `OSError` where nobody listens at a given address; Ray would try for minutes."""
+    host, _, port = (needs.address or os.environ.get("RAY_ADDRESS", "")).rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=KNOCK).close()
 
 
 def _no_cluster(needs: Needs, error: Exception) -> str:
