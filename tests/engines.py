@@ -6,6 +6,9 @@
     local, 2 at a time          142.0 s   0.52 of it
     ray, two nodes of a CPU     149.0 s   1.05 times local; 1893 files of runs, 0 differ
     ray, a node killed          188.0 s   3 of 21 jobs tried again; 1893 files of runs, 0 differ
+    local, 200 empty jobs         5.0 s   25 ms of a core each
+    ray, 200 empty jobs           6.0 s   30 ms of a core each
+    1,000 jobs at a time, 60 s    2.0 s   of CPU, by whoever follows 10,000 that step once a second
     status of 10,000 runs         1.0 s   at most 2 s
 
 All side by side on one machine: `local` before and after Ray, so that what else it does shows. A
@@ -15,6 +18,7 @@ file differs where its bytes do; those that tell of a time or a place are left o
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import statistics
 import subprocess
@@ -25,10 +29,14 @@ import time
 from datetime import date
 from pathlib import Path
 
+from rich.console import Console
+
 from kills import content
 from ray_cluster import Cluster
-from rlhf_testbed.engine.board import Jobs, JobState
+from rlhf_testbed.engine.board import Board, Jobs, JobState
+from rlhf_testbed.engine.job import Job, Orders, engine_named
 from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.progress import Step, Watcher
 from rlhf_testbed.shared.record import read, write
 from rlhf_testbed.store.provenance import environment
 
@@ -43,6 +51,9 @@ held_out_scenarios: 16
 off_distribution_scenarios: 16
 generations: 64
 """
+CORES = 2
+EMPTY = 200
+"""Jobs that do nothing, by which is measured what an engine costs."""
 
 
 def main() -> None:
@@ -75,6 +86,10 @@ def compared(folder: Path, episodes: int) -> tuple[list[str], int]:
     tell("one run at a time", alone, "")
     with Cluster() as cluster:
         away = cluster.node("away")
+        for name, options in (("local", {}), ("ray", {"address": cluster.address})):
+            seconds = empty_jobs(name, options)
+            each = 1000 * seconds * CORES / EMPTY
+            tell(f"{name}, {EMPTY} empty jobs", seconds, f"{each:.0f} ms of a core each")
         ray = ["--engine", "ray", "--engine_args", f"address={cluster.address}"]
         seconds = run(config, folder / "ray", *ray)
         took["local"].append(run(config, folder / "again"))
@@ -98,8 +113,44 @@ def compared(folder: Path, episodes: int) -> tuple[list[str], int]:
             f"{again} of {len(tries)} jobs tried again; {told(found, of)}",
         )
         differing += len(found) + (again == 0)
+    told_of = "of CPU, by whoever follows 10,000 that step once a second"
+    tell("1,000 jobs at a time, 60 s", followed(folder / "board"), told_of)
     tell("status of 10,000 runs", status(folder / "many"), "at most 2 s")
     return lines, differing
+
+
+def empty_jobs(name: str, options: dict[str, str]) -> float:
+    """Seconds that an engine takes for jobs that do nothing."""
+    jobs = [Job(f"{at}", nothing, ()) for at in range(EMPTY)]
+    engine = engine_named(name, options=options)
+    orders = Orders(workers=CORES, preload=["rlhf_testbed.experiment.jobs", __name__])
+    engine.run(jobs[:CORES], orders)  # what is imported once is not counted
+    started = time.monotonic()
+    engine.run(jobs, orders)
+    return time.monotonic() - started
+
+
+def nothing(watcher: Watcher) -> None:
+    """A job."""
+
+
+def followed(folder: Path) -> float:
+    """CPU seconds of following 1,000 jobs of 10,000 for a minute, files included."""
+    folder.mkdir()
+    now = [0.0]
+    jobs = [Job(f"both, seed {at}", nothing, ()) for at in range(10_000)]
+    console = Console(file=io.StringIO(), width=200)
+    before = time.process_time()
+    with Board(jobs, 1000, "slurm", Orders(folder=folder), console, lambda: now[0]) as board:
+        for at in range(1000):
+            board.began(at, "node")
+        for second in range(60):
+            for at in range(1000):
+                board.step(at, Step(second, 60, "approved 0.95  "))
+            for _ in range(2):  # as often as engines do
+                now[0] += 0.5
+                board.tick()
+    return time.process_time() - before
 
 
 def status(folder: Path) -> float:
