@@ -26,10 +26,10 @@ def adaptable(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
     return {name: each for name, each in model.named_modules() if isinstance(each, ADAPTABLE)}
 
 
-def all_linear(model: PreTrainedModel, last: int) -> list[str]:
+def all_linear(model: PreTrainedModel, last: int, setting: str = "lora_layers") -> list[str]:
     """The linear modules of the last layers, by their full names; raises `UsageError` for more
     layers than there are, and where a model has none that follow each other."""
-    inside = in_last_layers(model, last, "lora_layers")
+    inside = in_last_layers(model, last, setting)
     return [name for name, each in model.named_modules() if each in inside and _is_linear(each)]
 
 

@@ -93,7 +93,8 @@ def learn(
 def _adapted(language: Language, learning: Learning) -> PeftModel:
     """The model with adapters on all linear modules, or on those of its last layers."""
     layers = learning.lora_layers
-    named = "all-linear" if layers is None else all_linear(language.model, layers)
+    of_last = layers and all_linear(language.model, layers, "base_lora_layers")
+    named = of_last or "all-linear"
     found: PeftModel = get_peft_model(
         language.model,
         LoraConfig(

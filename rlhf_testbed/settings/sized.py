@@ -1,6 +1,6 @@
 """Defaults that depend on how large a model is: what suits 0.35 M parameters suits no other.
 
-    --model smollm2-135m-instruct    134.5 M: LoRA on all linear layers, learning_rate 3e-4, ...
+    --model smollm2-135m-instruct    134.5 M: LoRA on all linear layers, learning_rate 2e-3, ...
     --use_peft false                 any of them can be set otherwise
 
 Settled when a run is parsed, so that its resolved settings name all of them.
@@ -20,9 +20,10 @@ LARGE_FROM: Final = 50_000_000
 """Parameters from which a model is a large one."""
 LARGE: Final[Mapping[str, Any]] = {
     "attn_implementation": "sdpa",
-    "demonstrations": 4000,
-    "base_steps": 300,
-    "base_learning_rate": 1e-3,
+    "demonstrations": 2400,
+    "base_steps": 150,
+    "base_batch_size": 16,
+    "base_learning_rate": 2e-3,
     "base_lora_r": 16,
     "base_patience": 3,
     "use_peft": True,
@@ -30,8 +31,10 @@ LARGE: Final[Mapping[str, Any]] = {
     "learning_rate": 3e-4,
     "value_layers": 0,
 }
-"""Of large models. The learning rate of selection errs on the low side: with a bound on a step,
-SmolLM2-135M took 2e-3 (docs/LOG.md)."""
+"""Of large models, as found on SmolLM2-135M (docs/LOG.md), but for a learning rate of selection
+that errs on the low side."""
+BOUNDED: Final[Mapping[str, Any]] = {"learning_rate": 2e-3, "target_kl": 0.05}
+"""The same where the method bounds a step: steps are then as large as the bound lets them be."""
 ON_A_GPU: Final[Mapping[str, Any]] = {"dtype": "bfloat16", "gradient_checkpointing": True}
 """Of large models besides, where there is a GPU that computes in bfloat16."""
 SETTLED: Final[Mapping[tuple[str, str], str]] = {
@@ -47,7 +50,7 @@ def told_of_size(run: RunConfig) -> str:
     size = parameters(name, run.base.model_revision) if name else 0
     if size is not None and size < LARGE_FROM:
         return ""
-    asked = {each: settings[each] for each in (*LARGE, *ON_A_GPU) if each in settings}
+    asked = {each: settings[each] for each in (*LARGE, "target_kl", *ON_A_GPU) if each in settings}
     words = {n: " ".join(v) if isinstance(v, list) else str(v) for n, v in asked.items()}
     told = [f"{each} {value}" for each, value in words.items()]
     much = "of unknown size" if size is None else f"of {size / 1e6:.0f} M parameters"
@@ -67,7 +70,8 @@ def sized_defaults(given: Mapping[str, Any], known: Container[str]) -> dict[str,
     settled = {
         other for (name, value), other in SETTLED.items() if str(given.get(name)).lower() == value
     }
-    asked = {**LARGE, **ON_A_GPU}
+    large = {**LARGE, **BOUNDED} if _bounded(given, known) else LARGE
+    asked = {**large, **ON_A_GPU}
     left = [name for name in asked if name in known and name not in {*given, *settled}]
     revision = str(given.get("model_revision") or "main")
     if not left:
@@ -75,5 +79,10 @@ def sized_defaults(given: Mapping[str, Any], known: Container[str]) -> dict[str,
     size = parameters(str(model), revision)
     if size is not None and size < LARGE_FROM:  # what is not here yet is hardly ever small
         return {}
-    here = asked if is_torch_bf16_gpu_available() else LARGE
+    here = asked if is_torch_bf16_gpu_available() else large
     return {name: here[name] for name in left if name in here}
+
+
+def _bounded(given: Mapping[str, Any], known: Container[str]) -> bool:
+    """Whether a run's method bounds its steps; TRL's own loop does not."""
+    return "target_kl" in known and str(given.get("exact")).lower() != "true"
