@@ -65,7 +65,7 @@ def test_a_large_model_has_defaults_of_its_own(
     monkeypatch.setattr(sized, "LARGE_FROM", 1000)
     words = ["--model", str(model), "--output_dir", str(tmp_path / "large")]
     large = parse_run(words).flat()
-    for name, value in sized.LARGE.items():
+    for name, value in {**sized.LARGE, **sized.BOUNDED}.items():
         assert large[name] == value, name
         assert small[name] != value or name == "base_steps", name
     own = {"learning_rate": 1e-5, "base_lora_r": 2, "demonstrations": 7}
@@ -74,6 +74,10 @@ def test_a_large_model_has_defaults_of_its_own(
     whole = parse_run([*words, "--use_peft", "false", "--exact", "true"]).flat()
     assert (whole["lora_target_modules"], whole["value_layers"]) == ([], 1)
     assert whole["learning_rate"] == sized.LARGE["learning_rate"]
+    for more in (["--use_peft", "false"], ["--exact", "true"], ["--method", "grpo"]):
+        careful = parse_run([*words, *more]).flat()
+        assert careful["learning_rate"] == sized.LARGE["learning_rate"], more
+        assert careful.get("target_kl") != sized.BOUNDED["target_kl"], more
 
 
 def test_what_size_has_settled_is_told(

@@ -34,7 +34,7 @@ LARGE: Final[Mapping[str, Any]] = {
 """Of large models, as found on SmolLM2-135M (docs/LOG.md), but for a learning rate of selection
 that errs on the low side."""
 BOUNDED: Final[Mapping[str, Any]] = {"learning_rate": 2e-3, "target_kl": 0.05}
-"""The same where the method bounds a step: steps are then as large as the bound lets them be."""
+"""The same where the method bounds a step: LoRA's are then as large as the bound lets them be."""
 ON_A_GPU: Final[Mapping[str, Any]] = {"dtype": "bfloat16", "gradient_checkpointing": True}
 """Of large models besides, where there is a GPU that computes in bfloat16."""
 SETTLED: Final[Mapping[tuple[str, str], str]] = {
@@ -84,5 +84,6 @@ def sized_defaults(given: Mapping[str, Any], known: Container[str]) -> dict[str,
 
 
 def _bounded(given: Mapping[str, Any], known: Container[str]) -> bool:
-    """Whether a run's method bounds its steps; TRL's own loop does not."""
-    return "target_kl" in known and str(given.get("exact")).lower() != "true"
+    """Whether a run's method bounds the steps of its adapters; TRL's own loop does not."""
+    words = {name: str(given.get(name)).lower() for name in ("exact", "use_peft")}
+    return "target_kl" in known and words["exact"] != "true" and words["use_peft"] != "false"
