@@ -129,7 +129,12 @@ def compare(folder: Path, method: str, kills: int, rng: random.Random) -> list[s
 
 def run(config: Path, folder: Path, moment: Moment | None) -> int:
     """Runs the experiment, or goes on with it; kills it when the moment has come."""
-    words = [str(Path(sys.executable).with_name("rlhf-testbed")), "experiment", str(config)]
+    words = [
+        str(Path(sys.executable).with_name("rlhf-testbed")),
+        "experiment",
+        str(config),
+        "--anyway",
+    ]
     log = (config.parent / "log.txt").open("a")
     process = subprocess.Popen(
         [*words, "--output_dir", str(folder)], stdout=log, stderr=log, start_new_session=True

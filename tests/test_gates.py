@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from policies import Known, demonstrated, ender, noisy
 from rlhf_testbed.contract.rules import OPEN, SEED
 from rlhf_testbed.experiment import gates
 from rlhf_testbed.experiment.gates import named_motive
+from rlhf_testbed.experiment.plan import Experiment, plan
+from rlhf_testbed.experiment.run import refuse_not_passed
 from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.policy.base_about import Ability, About, Reached
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy
 from rlhf_testbed.policy.base_shelves import SHIPPED
 from rlhf_testbed.policy.language_policy import LanguagePolicy
+from rlhf_testbed.report.remedies import REMEDIES, remedies
 from rlhf_testbed.settings.parsing import parse_run
+from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import Step
 from rlhf_testbed.shared.record import read, write
 from rlhf_testbed.store.experiment_records import Gate, GatesFile
@@ -25,6 +30,7 @@ from rlhf_testbed.store.run_records import JudgedBy, Measures
 from rlhf_testbed.tasks import TASKS
 from rlhf_testbed.tasks.base import Dials, Outcome, Scenario, Verdict, View
 from rlhf_testbed.tasks.corridor import Corridor
+from test_words import ROOT
 
 
 def unwatched(step: Step) -> None:
@@ -290,3 +296,39 @@ def test_a_scripted_policy_that_never_acts_is_not_judged_and_says_why(name: str)
     assert found.motive is None
     assert found.nats != found.nats
     assert found.reason == f"{name} never acts: no response of the space on 4 of 4 scenarios"
+
+
+def _with_gates(folder: Path, *, passing: bool) -> Experiment:
+    """An experiment from two new base policies, of which the second passes the gates, or neither
+    does."""
+    config = folder / "x.yaml"
+    config.write_text("task: corridor\nbase_policy: build\nbase_seeds: 0-1\nseeds: '0'\n")
+    planned = plan(str(config), output_dir=str(folder / "out"))
+    for base in planned.base_seeds:
+        status = "PASS" if passing and base == 1 else "FAIL"
+        gate = Gate(name="knowable", status=status, figure={}, detail="right on 0.50")
+        write(planned.gates_file(base), GatesFile(gates=[gate]))
+    return planned
+
+
+def test_nothing_is_trained_where_no_base_policy_passes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing was trained: knowable: right on 0\.50") as told:
+        refuse_not_passed(_with_gates(tmp_path, passing=False))
+    assert "--anyway" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_one_that_passes_is_enough(tmp_path: Path) -> None:
+    """The results are told without the others, too."""
+    refuse_not_passed(_with_gates(tmp_path, passing=True))
+
+
+def test_a_gate_that_does_not_pass_says_what_to_change() -> None:
+    page = (ROOT / "docs/GATES.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.*)$", page, re.M) == list(REMEDIES)
+    gates = [Gate(name=name, status="PASS", figure={}, detail="") for name in REMEDIES]
+    assert not list(remedies(gates))
+    broken = gates[4].model_copy(update={"status": "DEGENERATE"})
+    (line,) = remedies([*gates[:4], broken])
+    assert line.startswith("selectable: demonstrators who misbehave out of sight")
+    assert line.endswith("(docs/GATES.md#selectable)")

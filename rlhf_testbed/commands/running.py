@@ -55,6 +55,12 @@ def experiment(
     retries: Annotated[
         int, typer.Option(min=0, help="How often a run that died or raised is tried again.")
     ] = 1,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Train also where a new base policy does not pass the gates."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", "--dry_run", help="Say what would be run, and run nothing."),
@@ -100,7 +106,7 @@ def experiment(
 
         print(would_run(planned, running, orders))
         return
-    results = _finished(planned, running, orders)
+    results = _finished(planned, running, orders, stop_at_gates=not anyway)
     for show in PRINTED:
         console.print()
         show(results, console)
@@ -242,14 +248,17 @@ def _engine(name: str, entries: list[str]) -> Engine:
 
 
 def _finished(
-    planned: Experiment, engine: Engine | None = None, orders: Orders = Orders()
+    planned: Experiment,
+    engine: Engine | None = None,
+    orders: Orders = Orders(),
+    stop_at_gates: bool = False,
 ) -> Results:
     """The results of an experiment; ends the program when a part fails or it is interrupted."""
     from rlhf_testbed.engine.job import JobsFailed
     from rlhf_testbed.experiment.run import run_experiment
 
     try:
-        return run_experiment(planned, engine, orders)
+        return run_experiment(planned, engine, orders, stop_at_gates)
     except JobsFailed as failed:
         for title, said, _ in failed.failures[:FAILURES_TOLD]:
             print(f"error: {title}: {said}", file=sys.stderr)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, Orders
 from rlhf_testbed.engine.local import Local
+from rlhf_testbed.experiment.base_gates import not_passed
 from rlhf_testbed.experiment.claim import claim, made
 from rlhf_testbed.experiment.jobs import base_of, base_policies, is_run, missing, wanted
 from rlhf_testbed.experiment.plan import Experiment
@@ -31,8 +32,9 @@ from rlhf_testbed.experiment.results import any_measured, measured, summarise
 from rlhf_testbed.policy.base_shelves import CACHE, cache_folder
 from rlhf_testbed.settings.methods import method_class
 from rlhf_testbed.shared.callbacks import quiet
+from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import read
-from rlhf_testbed.store.experiment_records import Results, Took
+from rlhf_testbed.store.experiment_records import GatesFile, Results, Took
 from rlhf_testbed.store.in_use import held
 from rlhf_testbed.store.runs_table import write_results
 
@@ -41,20 +43,25 @@ PRELOADED = ["rlhf_testbed.experiment.jobs"]
 
 
 def run_experiment(
-    experiment: Experiment, engine: Engine | None = None, orders: Orders = Orders()
+    experiment: Experiment,
+    engine: Engine | None = None,
+    orders: Orders = Orders(),
+    stop_at_gates: bool = False,
 ) -> Results:
     """Runs what is missing, measures, and files `results.json`; returns its content.
 
     `engine`: by default this machine's cores. Of `orders`, workers and retries count. Raises
-    `UsageError` where the folder is another experiment's, or another command is in it. What fails
-    stops nothing else: raises `JobsFailed` once all others are done and filed.
+    `UsageError` where the folder is another experiment's, or another command is in it, and, with
+    `stop_at_gates`, before any run where base policies are new and none of them passes the gates
+    that need no RL. What fails stops nothing else: raises `JobsFailed` once all others are done and
+    filed.
     """
     engine = engine or Local()
     with held(made(experiment), "wait, or --output_dir OTHER"):
         claim(experiment)
         quiet()
         started = time.monotonic()
-        runs, failures = _ran(experiment, engine, ordered(experiment, orders))
+        runs, failures = _ran(experiment, engine, ordered(experiment, orders), stop_at_gates)
         minutes = (time.monotonic() - started) / 60
         file = experiment.folder / Results.file
         if failures and not any_measured(experiment):
@@ -66,7 +73,9 @@ def run_experiment(
     return found
 
 
-def _ran(experiment: Experiment, engine: Engine, orders: Orders) -> tuple[int, list[Failure]]:
+def _ran(
+    experiment: Experiment, engine: Engine, orders: Orders, stop_at_gates: bool
+) -> tuple[int, list[Failure]]:
     """Runs what is missing: base policies first, then all that start from those that were built.
 
     Returns how many runs that were, and what failed.
@@ -75,10 +84,31 @@ def _ran(experiment: Experiment, engine: Engine, orders: Orders) -> tuple[int, l
     failures = _failures(engine, bases, replace(orders, to_come=_left(experiment)))
     failed = {failure.title for failure in failures}
     jobs = missing(experiment, {base_of(job) for job in bases if job.title in failed})
-    runs = sum(is_run(job) for job in jobs)
+    gates = [job for job in jobs if not is_run(job)]
+    runs = len(jobs) - len(gates)
+    if stop_at_gates and any(job.reads for job in gates):  # those that ship have passed
+        failures += _failures(engine, gates, replace(orders, to_come=runs))
+        refuse_not_passed(experiment)
+        jobs = [job for job in jobs if is_run(job)]
     done = len(wanted(experiment)) - _left(experiment)
     failures += _failures(engine, jobs, replace(orders, done=done))
     return runs, failures
+
+
+def refuse_not_passed(experiment: Experiment) -> None:
+    """Raises `UsageError` where no base policy passes the gates that need no RL."""
+    files = [experiment.gates_file(base) for base in experiment.base_seeds]
+    found = {at: read(file, GatesFile).gates for at, file in enumerate(files) if file.is_file()}
+    broken = not_passed(found)
+    if found and len(broken) == len(found):
+        first = min(broken)
+        told = "; ".join(
+            f"{gate.name}: {gate.detail}" for gate in found[first] if gate.name in broken[first]
+        )
+        raise UsageError(
+            f"{experiment.folder}: gates are not passed, and nothing was trained: {told} (what to "
+            "change: docs/GATES.md; --anyway trains all the same)"
+        )
 
 
 def _failures(engine: Engine, jobs: Sequence[Job], orders: Orders) -> list[Failure]:

@@ -30,6 +30,7 @@ from rlhf_testbed.report.contrast_tables import (
 )
 from rlhf_testbed.report.drift_table import print_drift
 from rlhf_testbed.report.generalisation import print_generalisation
+from rlhf_testbed.report.remedies import remedies
 from rlhf_testbed.report.sentences import (
     alike,
     bars_told,
@@ -81,6 +82,8 @@ def print_gates(results: Results, console: Console) -> None:
         style = STATUS_STYLE[gate.status]
         table.add_row(f"[{style}]{gate.status}[/]", gate.name, gate.detail)
     console.print(table)
+    for line in remedies(results.gates):
+        console.print(f"- to change  {line}", highlight=False, markup=False)
 
 
 def print_arms(results: Results, console: Console) -> None:
