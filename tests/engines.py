@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import statistics
 import subprocess
@@ -36,7 +37,7 @@ from ray_cluster import Cluster
 from rlhf_testbed.engine.board import Board, Jobs, JobState
 from rlhf_testbed.engine.job import Job, Orders, engine_named
 from rlhf_testbed.settings.parsing import parse_run
-from rlhf_testbed.shared.progress import Step, Watcher
+from rlhf_testbed.shared.progress import Step
 from rlhf_testbed.shared.record import read, write
 from rlhf_testbed.store.provenance import environment
 
@@ -121,24 +122,20 @@ def compared(folder: Path, episodes: int) -> tuple[list[str], int]:
 
 def empty_jobs(name: str, options: dict[str, str]) -> float:
     """Seconds that an engine takes for jobs that do nothing."""
-    jobs = [Job(f"{at}", nothing, ()) for at in range(EMPTY)]
+    jobs = [Job(f"{at}", logging.debug, ()) for at in range(EMPTY)]  # which does nothing
     engine = engine_named(name, options=options)
-    orders = Orders(workers=CORES, preload=["rlhf_testbed.experiment.jobs", __name__])
+    orders = Orders(workers=CORES, preload=["rlhf_testbed.experiment.jobs"])
     engine.run(jobs[:CORES], orders)  # what is imported once is not counted
     started = time.monotonic()
     engine.run(jobs, orders)
     return time.monotonic() - started
 
 
-def nothing(watcher: Watcher) -> None:
-    """A job."""
-
-
 def followed(folder: Path) -> float:
     """CPU seconds of following 1,000 jobs of 10,000 for a minute, files included."""
     folder.mkdir()
     now = [0.0]
-    jobs = [Job(f"both, seed {at}", nothing, ()) for at in range(10_000)]
+    jobs = [Job(f"both, seed {at}", logging.debug, ()) for at in range(10_000)]
     console = Console(file=io.StringIO(), width=200)
     before = time.process_time()
     with Board(jobs, 1000, "slurm", Orders(folder=folder), console, lambda: now[0]) as board:

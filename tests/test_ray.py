@@ -10,13 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from conftest import SMALL
+from kills import content
 from ray_cluster import Cluster, Node
 from rlhf_testbed.engine.board import Jobs
 from rlhf_testbed.engine.job import Job, JobsFailed, Orders, engine_named
+from rlhf_testbed.experiment.plan import plan
+from rlhf_testbed.experiment.run import run_experiment
 from rlhf_testbed.shared import versions
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import Step, Watcher
 from rlhf_testbed.shared.record import read
+from rlhf_testbed.store.base_kept import base_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -250,3 +255,25 @@ def test_no_cluster_is_one_line(
     with pytest.raises(UsageError, match="there is no Ray cluster at ") as told:
         engine.run([Job("a", note, (tmp_path / "x" / "a",))], Orders(folder=tmp_path / "x"))
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("away", [{"hidden": True}], indirect=True)
+def test_an_experiment_is_the_same_where_a_node_shares_nothing(
+    cluster: Cluster, away: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base policy and runs, of which some are made on a node that sees neither folder nor cache."""
+    monkeypatch.setenv("RLHF_TESTBED_CACHE", str(tmp_path / "shared" / "cache"))
+    small = dict(zip((word[2:] for word in SMALL[::2]), SMALL[1::2], strict=True))
+    settings = {**small, "task": "corridor", "arms": "[both]", "seeds": "0-2"}
+    config = tmp_path / "x.yaml"
+    config.write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
+    here = plan(str(config), output_dir=str(tmp_path / "local"))
+    run_experiment(here, orders=Orders(workers=2))
+    there = plan(str(config), output_dir=str(tmp_path / "shared" / "x"))
+    run_experiment(there, engine_named("ray", options={"address": cluster.address}))
+    told = read(there.folder / Jobs.file, Jobs)
+    assert len({job.where for job in told.jobs}) == 2
+    alone, on_ray = content(here.folder), content(there.folder)
+    assert len(alone) > 30
+    assert alone == on_ray
+    assert base_folder(there.directory("both", 0)).parent == there.bases.resolve()

@@ -81,7 +81,9 @@ class Ray(Engine):
                         f"the Ray cluster {self.needs.place} is lost, and was not found again in "
                         f"{self.patience:g} s; the same command goes on with what is missing"
                     )
-                board.say(f"the Ray cluster {self.needs.place} is lost, and looked for again")
+                board.say(
+                    f"the Ray cluster {self.needs.place} is lost (logs/ray.log), and looked for again"
+                )
                 time.sleep(AGAIN)
         board.close()
 

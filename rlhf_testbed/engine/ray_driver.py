@@ -32,7 +32,7 @@ from rlhf_testbed.engine.ray_needs import Needs, refuse_unlike, told
 from rlhf_testbed.engine.ray_node import Heard, attend
 from rlhf_testbed.engine.shipping import Shared, pack, unpack
 from rlhf_testbed.engine.worker import Ended, printed_to
-from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.errors import UsageError, places_told
 from rlhf_testbed.shared.progress import TICK, Step
 
 AHEAD = 2
@@ -95,7 +95,7 @@ def drive(connection: Connection, jobs: Sequence[Job], orders: Orders, needs: Ne
             connection.send(Refused(_no_cluster(needs, error), lost=True))
             return
         try:
-            with _tokens(orders) as folders:
+            with places_told(), _tokens(orders) as folders:
                 _Driver(connection, jobs, orders, needs, folders).work()
         except UsageError as error:
             connection.send(Refused(str(error), lost=False))
@@ -201,8 +201,9 @@ class _Driver:
         return self.packed[path]
 
     def _tell_steps(self) -> None:
+        under_way = set(self.under_way.values())
         for at, node, step in ray.get(self.heard.all.remote(), timeout=LOOK):
-            if at in self.under_way.values():
+            if at in under_way:
                 self.where[at] = self.names.get(node) or self._looked_up(node)
                 self.connection.send(Stepped(at, step) if step else Begun(at, self.where[at]))
 
