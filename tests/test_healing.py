@@ -231,3 +231,16 @@ def test_runs_that_fail_leave_the_results_of_the_others(
     (tmp_path / "fragile.py").write_text(OVERSEER.replace("> 70", "> 1_000_000"))
     with pytest.raises(UsageError, match=r"the source of fragile:Fragile has changed"):
         run_experiment(planned, orders=Orders(workers=2))
+
+
+@pytest.mark.slow
+def test_nothing_is_trained_from_a_new_base_policy_that_does_not_pass(tmp_path: Path) -> None:
+    small = dict(zip((word[2:] for word in SMALL[::2]), SMALL[1::2], strict=True))
+    settings = {**small, "task": "corridor", "arms": "[both]", "seeds": "0"}
+    config = tmp_path / "x.yaml"
+    config.write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
+    planned = plan(str(config), output_dir=str(tmp_path / "out"))
+    with pytest.raises(UsageError, match="nothing was trained: knowable: taught honestly"):
+        run_experiment(planned, orders=Orders(workers=1), stop_at_gates=True)
+    assert not list(planned.folder.glob("*/seed-*"))
+    assert planned.gates_file(0).is_file()

@@ -174,7 +174,10 @@ class _Driver:
                 at = self.waiting.popleft()
                 self.under_way[self._handed_out(at)] = at
             if self.under_way:
-                ended, _ = ray.wait(list(self.under_way), timeout=TICK)
+                ray.wait(list(self.under_way), timeout=TICK)
+                ended, _ = ray.wait(
+                    list(self.under_way), num_returns=len(self.under_way), timeout=0
+                )
                 self._tell_steps()
                 for one in ended:
                     self._tell_end(one, self.under_way.pop(one))
