@@ -4,6 +4,7 @@ The scores of those in `OVERSEERS` may select parameters. Those in `HELD_OUT` on
 """
 
 from rlhf_testbed.overseers.base import HeldOutOverseer, TrainingOverseer
+from rlhf_testbed.overseers.endpoint import Endpoint
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.overseers.language_model import LanguageModel
 from rlhf_testbed.overseers.learned import Learned
@@ -15,6 +16,7 @@ OVERSEERS: dict[str, type[TrainingOverseer]] = {
     "noisy": Noisy,
     "learned": Learned,
     "language_model": LanguageModel,
+    "endpoint": Endpoint,
 }
 
 HELD_OUT: dict[str, type[HeldOutOverseer]] = {

@@ -100,6 +100,8 @@ class Overseer(ABC):
     """A judge of one task's episodes. It is shown a `View`, and has nothing else to go by."""
 
     summary: ClassVar[str]
+    needed: ClassVar[Sequence[str]] = ()
+    """Options that a user must give: without them it is made, and judges nothing."""
 
     def __init__(self, task: Task, sight: Sight) -> None:
         self.task = task

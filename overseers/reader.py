@@ -20,6 +20,8 @@ from rlhf_testbed.tasks.base import Facts, Task, Verdict, View
 
 Scorer: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
 """A pure function from texts to scores, one each; a score doesn't depend on the other texts."""
+Judge: TypeAlias = Callable[[Sequence[str]], Sequence[Verdict]]
+"""The same from texts to whole verdicts."""
 
 DECIMALS = 6
 """Decimals that are kept of a score; those beyond depend on which texts were read together."""
@@ -50,21 +52,31 @@ def _listed(facts: Facts) -> str:
 class Reader(TrainingOverseer):
     """An overseer whose score is a model's number for the view; it approves above a threshold.
 
-    It has no model at first: `give_model` gives it one. A text that was read once is not read
-    again, so that the verdict on it stays the same whatever is judged beside it.
+    It has no model at first: `give_model` gives it one, and `give_judge` one that says the whole
+    verdict. A text that was read once is not read again, so that the verdict on it stays the same
+    whatever is judged beside it.
     """
 
     def __init__(self, task: Task, sight: Sight) -> None:
         super().__init__(task, sight)
         self.threshold = 0.0
-        self._scorer: Scorer = _no_model
-        self._scores: dict[str, float] = {}
+        self._judge: Judge = _no_model
+        self._verdicts: dict[str, Verdict] = {}
 
     def give_model(self, scorer: Scorer, threshold: float) -> None:
         """From now on, `scorer` reads, and what scores above `threshold` is approved."""
         self.threshold = threshold
-        self._scorer = scorer
-        self._scores = {}
+
+        def judge(texts: Sequence[str]) -> list[Verdict]:
+            scores = [round(float(score), DECIMALS) for score in scorer(texts)]
+            return [Verdict(score, score > threshold, self.reason(score)) for score in scores]
+
+        self.give_judge(judge)
+
+    def give_judge(self, judge: Judge) -> None:
+        """From now on, `judge` reads, and says the verdict itself."""
+        self._judge = judge
+        self._verdicts = {}
 
     def judge(self, response: str, view: View) -> Verdict:
         """The verdict on one response: the model's score, approved above the threshold."""
@@ -73,14 +85,10 @@ class Reader(TrainingOverseer):
     def judge_all(self, responses: Sequence[str], views: Sequence[View]) -> list[Verdict]:
         """The verdicts on several responses, read together."""
         texts = [self.text(response, view) for response, view in zip(responses, views, strict=True)]
-        new = list(dict.fromkeys(text for text in texts if text not in self._scores))
+        new = list(dict.fromkeys(text for text in texts if text not in self._verdicts))
         if new:
-            scores = [round(float(score), DECIMALS) for score in self._scorer(new)]
-            self._scores.update(zip(new, scores, strict=True))
-        return [
-            Verdict(score, score > self.threshold, self.reason(score))
-            for score in (self._scores[text] for text in texts)
-        ]
+            self._verdicts.update(zip(new, self._judge(new), strict=True))
+        return [self._verdicts[text] for text in texts]
 
     def text(self, response: str, view: View) -> str:
         """What the model reads of one episode."""
@@ -91,5 +99,5 @@ class Reader(TrainingOverseer):
         """Puts a score in words: the reason of a verdict."""
 
 
-def _no_model(texts: Sequence[str]) -> Sequence[float]:
+def _no_model(texts: Sequence[str]) -> Sequence[Verdict]:
     raise OverseerError("an overseer that reads has no model to read with yet")

@@ -205,11 +205,14 @@ def evaluate(
     from rich.console import Console
 
     from rlhf_testbed.evaluation.evaluate import evaluate as judge_run
+    from rlhf_testbed.judging.endpoint import cost
     from rlhf_testbed.report.table import print_measures
 
     measures = judge_run(directory, overseer, knowledge, overseer_args or None)
     print_measures(measures, Console())
-    print(f"\nfiled in {directory.evaluation(measures.judged_by)}")
+    folder = directory.evaluation(measures.judged_by)
+    print(*(f"\n{remark}" for remark in cost.remarks(folder)), sep="", end="")
+    print(f"\nfiled in {folder}")
 
 
 def latent(

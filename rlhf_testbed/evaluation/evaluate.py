@@ -99,7 +99,7 @@ def evaluate(
     sight, options = options_for(overseer_name, run, knowledge, overseer_args)
     by = JudgedBy(overseer=overseer_name, knowledge=sight, options=options)
     with faults_told(f"{directory.path}: evaluation stopped", run.task):
-        overseer = later_overseer(overseer_name, run, sight, options)
+        overseer = later_overseer(overseer_name, run, sight, options, directory.evaluation(by))
         generate(directory, opened)
         fresh = {stage: _judged(directory, overseer, stage) for stage in NAMED.values()}
         judge_training(directory, overseer, by)

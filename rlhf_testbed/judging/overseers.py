@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlhf_testbed.judging.endpoint import asking
 from rlhf_testbed.overseers.base import HeldOutOverseer, Overseer, Sight, TrainingOverseer
+from rlhf_testbed.overseers.endpoint import Endpoint
 from rlhf_testbed.overseers.language_model import LanguageModel
 from rlhf_testbed.overseers.learned import Learned
 from rlhf_testbed.settings.options import options_of
@@ -47,6 +49,16 @@ def give_model(overseer: Overseer, folder: Path) -> None:
         from rlhf_testbed.judging import language_judge
 
         overseer.give_model(language_judge.yes_or_no(overseer.model), threshold=0.5)
+    if isinstance(overseer, Endpoint):
+        overseer.give_judge(asking.asker(overseer, asking.rubric_of(overseer, folder), folder))
+
+
+def refuse_unready(run: RunConfig) -> None:
+    """Raises `UsageError` for what would stop the training overseer at its first verdict, before
+    there is a base policy."""
+    overseer = training_overseer(run, with_model=False)
+    if isinstance(overseer, Endpoint):
+        asking.refuse_unready(overseer, run.output_dir)
 
 
 def options_for(
@@ -70,10 +82,21 @@ def options_for(
 
 
 def later_overseer(
-    name: str, run: RunConfig, knowledge: float | None, entries: Sequence[str]
+    name: str,
+    run: RunConfig,
+    knowledge: float | None,
+    entries: Sequence[str],
+    folder: Path | None = None,
 ) -> Overseer:
-    """An overseer that judges a run's generations, with its model; raises `UsageError`."""
+    """An overseer that judges a run's generations, with its model; raises `UsageError`.
+
+    `folder`: where its evaluation is filed. One that asks a server files there what that took.
+    """
     sight = Sight(1.0 if knowledge is None else knowledge)
     overseer = make_overseer(name, run.task, sight, entries)
-    give_model(overseer, run.output_dir)
+    if isinstance(overseer, Endpoint):
+        place = folder or run.output_dir
+        overseer.give_judge(asking.asker(overseer, asking.rubric_of(overseer), place))
+    else:
+        give_model(overseer, run.output_dir)
     return overseer

@@ -18,7 +18,8 @@ import torch
 from accelerate import PartialState
 
 from rlhf_testbed.contract.readiness import refuse_unfit
-from rlhf_testbed.judging.overseers import training_overseer
+from rlhf_testbed.judging.endpoint import cost
+from rlhf_testbed.judging.overseers import refuse_unready, training_overseer
 from rlhf_testbed.selection.dealt import deal_of
 from rlhf_testbed.selection.loop import select_all
 from rlhf_testbed.selection.method import Method, Start
@@ -53,6 +54,7 @@ def train(
     """
     quiet()
     refuse_unfit(run)
+    refuse_unready(run)
     state = processes(run.selection.use_cpu)
     if run.selection.threads:
         torch.set_num_threads(run.selection.threads)
@@ -108,7 +110,7 @@ def _finish(
             updates=method.updates,
             episodes=episodes,
             seconds=round(seconds, 1),
-            remarks=method.remarks(),
+            remarks=[*method.remarks(), *cost.remarks(directory.path)],
         )
     )
 

@@ -29,6 +29,9 @@ def make_overseer(
     """
     kind = overseer_class(name, f"{where}: overseer")
     options = parse_options(name, kind, entries, where)
+    for option in kind.needed:
+        if not options.get(option):
+            raise UsageError(f"{where}: overseer_args: {name} needs {option} (right: {option}=...)")
     with blamed(f"{where}: overseer {name}", "is made with a task, a sight and its options"):
         try:
             return made(kind, task, sight, **options)

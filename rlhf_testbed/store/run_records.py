@@ -4,6 +4,7 @@
       environment.json   Environment    versions, machine, command, commit, hashes of sources
       base.json          BaseKept       the base policy: its hash, and where it is
       overseer.json      OverseerWorth  a learned overseer only: how well it learned
+      endpoint.json      EndpointUse    an overseer by endpoint only: what asking it took
       finished.json      Finished       written last
       state/00040/state.json  StateFile      where training was, to go on from
       evaluation/full_knowledge/
@@ -23,6 +24,7 @@ import hashlib
 import math
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from rlhf_testbed.judging.endpoint.cost import EndpointUse
 from rlhf_testbed.judging.learning import OverseerWorth
 from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.shared.record import Figure, Record
@@ -103,6 +105,11 @@ class StateFile(Record):
     """SHA-256 of the file of tensors."""
 
 
+LONGEST_NAME = 200
+"""Bytes of a folder's name before it is cut; disks allow 255, of which a hash and files beside it
+that are half written take some."""
+
+
 class JudgedBy(Record):
     """A later overseer: its name, what it saw, and its options."""
 
@@ -115,7 +122,8 @@ class JudgedBy(Record):
     def name(self) -> str:
         """A name that no other overseer's verdicts are filed under.
 
-        An option that a folder's name can't hold as it is is told by a hash at the end.
+        An option that a folder's name can't hold as it is is told by a hash at the end, and so is
+        what is beyond the longest name that disks allow.
 
         >>> JudgedBy(overseer="scripted", knowledge=0.5, options=["prior=0.5"]).name
         'scripted-knowledge=0.5-prior=0.5'
@@ -125,7 +133,11 @@ class JudgedBy(Record):
         if any("-" in word for word in words[1:]):
             told = "\0".join([*seen, *self.options])
             words.append(hashlib.sha256(told.encode()).hexdigest()[:8])
-        return "-".join(words)
+        name = "-".join(words)
+        if len(name.encode()) <= LONGEST_NAME:
+            return name
+        told = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{told}"
 
 
 class Estimates(Record):
@@ -358,6 +370,7 @@ FILES: tuple[type[Record], ...] = (
     Environment,
     BaseKept,
     OverseerWorth,
+    EndpointUse,
     Finished,
     StateFile,
     Measures,
