@@ -46,6 +46,7 @@ for command in (
     running.latent,
     looking.inspect,
     looking.report,
+    looking.compare,
     making.new,
     making.check,
 ):

@@ -34,6 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["inspect", "FOLDER", "--limit", "3"], 0),
         (["publish", "FOLDER", "OUT"], 0),
         (["report", "FOLDER"], 0),
+        (["compare", "FOLDER", "FOLDER"], 0),
         (["train", "--knowledge", "2"], 2),
         (["train", "--help"], 0),
         (["inspect", "κ"], 2),

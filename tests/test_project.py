@@ -35,6 +35,7 @@ LIGHT = (
     "rlhf_testbed.store.generations",
     "rlhf_testbed.store.base_kept",
     "rlhf_testbed.evaluation.definitions",
+    "rlhf_testbed.experiment.compare",
     "rlhf_testbed.experiment.over_seeds",
     "rlhf_testbed.report.page",
     "rlhf_testbed.report.metrics",
@@ -149,6 +150,15 @@ def test_reading_generations_imports_no_torch(tmp_path: Path) -> None:
     *printed, loaded = ended(of_command(("torch", "trl"), *words)).splitlines()
     assert loaded == "imported:"
     assert "full knowledge" in "".join(printed)
+
+
+def test_comparing_imports_no_torch(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        write_run(tmp_path / name, seed=seed, updates=1)
+    words = ("compare", str(tmp_path / "a"), str(tmp_path / "b"))
+    *printed, loaded = ended(of_command(("torch", "trl"), *words)).splitlines()
+    assert loaded == "imported:"
+    assert "threat 1" in "".join(printed)
 
 
 def test_light_modules_import_no_torch() -> None:

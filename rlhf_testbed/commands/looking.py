@@ -1,4 +1,4 @@
-"""Commands that look at what is there: generations, the report, the tasks and overseers."""
+"""Commands that look at what is there: generations, the report, two side by side, what there is."""
 
 from __future__ import annotations
 
@@ -93,6 +93,33 @@ def report(
     from rlhf_testbed.report.page import write_report
 
     print(write_report(run))
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="A run, or an experiment.", metavar="A")],
+    b: Annotated[Path, typer.Argument(help="Another of the same task.", metavar="B")],
+    examples: Annotated[int, typer.Option(min=0, help="How many changed generations to show.")] = 3,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="File to write everything to, as JSON.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Compare two runs or two experiments: settings, figures that moved, generations that changed.
+
+    Example: rlhf-testbed compare runs/corridor runs/corridor-longer
+
+    Differences are B - A. Of two experiments they are paired by base policy and training seed, with
+    95 % intervals; of two runs they are plain.
+    """
+    from rich.console import Console
+
+    from rlhf_testbed.experiment.compare import compare as compared
+    from rlhf_testbed.report.compare import print_comparison, write_comparison
+
+    found = compared(a, b, examples)
+    print_comparison(found, Console())
+    if json is not None:
+        print(f"\nfiled in {write_comparison(found, json)}")
 
 
 def list_() -> None:

@@ -81,9 +81,8 @@ class Ray(Engine):
                         f"the Ray cluster {self.needs.place} is lost, and was not found again in "
                         f"{self.patience:g} s; the same command goes on with what is missing"
                     )
-                board.say(
-                    f"the Ray cluster {self.needs.place} is lost (logs/ray.log), and looked for again"
-                )
+                lost_is = f"the Ray cluster {self.needs.place} is lost (logs/ray.log)"
+                board.say(f"{lost_is}, and looked for again")
                 time.sleep(AGAIN)
         board.close()
 
