@@ -206,8 +206,8 @@ def test_every_config_is_a_run_and_an_experiment(config: Path) -> None:
         ("arms: [both, bth]", "arm = bth is not an arm of corridor"),
         ("seeds: 4-0", "seeds = 4-0 runs backwards"),
         ("seeds: few", "seeds = few can't be read"),
-        ("vary: [randomized=0]", "dial 'randomized' is unknown (did you mean 'randomised'?)"),
-        ("vary: [randomised=x]", "vary = randomised=x can't be read"),
+        ("vary: [randomized=0]", "setting 'randomized' is unknown (did you mean 'randomised'?)"),
+        ("vary: [randomised=x]", "vary: randomised = x is not of the right type (a number)"),
         ("vary: ['randomised=0,2']", "vary: randomised = 2.0 is not in [0, 1]"),
         (
             "train_scenarios: 10",

@@ -14,7 +14,7 @@ from rlhf_testbed.experiment.over_seeds import arm_results
 from rlhf_testbed.experiment.plan import Run, plan
 from rlhf_testbed.report import by_method
 from rlhf_testbed.report.publish import tables
-from rlhf_testbed.settings.parsing import parse_methods
+from rlhf_testbed.settings.sweeps import parse_methods
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store.experiment_records import About, ArmResults, Results
 from rlhf_testbed.store.run_records import Checkpoint, JudgedBy, Measures, ProxyAndGold

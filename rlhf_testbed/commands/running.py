@@ -31,6 +31,23 @@ def experiment(
             help="Seeds of base policies, 0-4 or 7,11, each with every training seed.",
         ),
     ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run this arm alone, of those of the file; may be given several times. With "
+            "--seeds it adds runs to one arm: nothing else is run, and results are of all."
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting, as if the file had it; may be given several times. It is another "
+            "experiment then, by default in runs/CONFIG-NAME=VALUE; but arms, vary, methods and "
+            "seeds only make an experiment larger or smaller, in the same folder.",
+        ),
+    ] = None,
     output_dir: Annotated[
         str | None,
         typer.Option(
@@ -70,6 +87,10 @@ def experiment(
 
     Example: rlhf-testbed experiment configs/corridor.yaml --seeds 0-3 --base-seeds 0-4
 
+    Example: rlhf-testbed experiment configs/corridor.yaml --arm both --seeds 5-9
+
+    Example: rlhf-testbed experiment configs/corridor.yaml --set learning_rate=1e-4
+
     Example: rlhf-testbed experiment status runs/corridor
 
     Interrupted and started again, it goes on with what is missing. Asked for fewer arms or seeds,
@@ -84,13 +105,12 @@ def experiment(
     from rlhf_testbed.experiment.results import elsewhere
     from rlhf_testbed.report.contents import draw_headlines
     from rlhf_testbed.report.table import PRINTED
-    from rlhf_testbed.settings.parsing import parse_run
     from rlhf_testbed.settings.sized import told_of_size
     from rlhf_testbed.shared.files import pasted
 
     console = Console()
     running = _engine(engine, engine_args or [])
-    planned = plan(str(config), seeds, output_dir, base_seeds)
+    planned = plan(str(config), seeds, output_dir, base_seeds, arm or [], sets or [])
     bases = len(planned.base_seeds)
     console.print(
         f"{planned.task.name}: {len(planned.settings)} arms × "
@@ -98,7 +118,7 @@ def experiment(
         f"in {planned.folder}",
         highlight=False,
     )
-    if told := told_of_size(parse_run(["--config", str(config)])):
+    if told := told_of_size(planned.run):
         console.print(told, highlight=False)
     orders = Orders(workers=workers, retries=retries)
     if dry_run:

@@ -70,7 +70,7 @@ def contrasts(arms: Mapping[str, ArmResults], bounds: Mapping[str, float]) -> li
     """
     pairs = []
     for one, other in itertools.combinations(arms, 2):
-        if arms[one].method != arms[other].method:
+        if not _alike(arms[one], arms[other]):
             continue
         names = dict.fromkeys([*arms[one].varied, *arms[other].varied])
         differing = [name for name in names if _dial(arms[one], name) != _dial(arms[other], name)]
@@ -101,6 +101,11 @@ def _dial(arm: ArmResults, dial: str) -> float:
     return arm.varied.get(dial, math.nan)
 
 
+def _alike(one: ArmResults, other: ArmResults) -> bool:
+    """Whether two arms differ at most in numbers: one method, one overseer, and so on."""
+    return one.method == other.method and one.words == other.words
+
+
 def _between(arms: Mapping[str, ArmResults], one: str, other: str, dial: str) -> bool:
     """Whether a third arm lies between two that differ in one dial: then they are no neighbours."""
     low, high = sorted(_dial(arms[name], dial) for name in (one, other))
@@ -108,7 +113,7 @@ def _between(arms: Mapping[str, ArmResults], one: str, other: str, dial: str) ->
     return any(
         low < _dial(arm, dial) < high
         and rest.items() <= arm.varied.items()
-        and arm.method == arms[one].method
+        and _alike(arm, arms[one])
         for arm in arms.values()
     )
 

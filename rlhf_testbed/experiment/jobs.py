@@ -1,6 +1,6 @@
 """The jobs of an experiment: its base policies, then its gates and its runs.
 
-    base_policies(experiment)    one for each ρ and base seed
+    base_policies(experiment)    one for each base seed, ρ and so on
     missing(experiment)          one for each base policy's gates and for each run, as far as they
                                  are not filed yet
 
@@ -10,14 +10,16 @@ be done on any machine that has the package.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 
 from rlhf_testbed.engine.job import Job
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.experiment.gates import honest_learning, static_gates
-from rlhf_testbed.experiment.plan import Experiment, Run, Setting
+from rlhf_testbed.experiment.plan import Experiment, Run
 from rlhf_testbed.experiment.results import measured
+from rlhf_testbed.experiment.setting import Setting
 from rlhf_testbed.policy.base_about import BaseSettings
 from rlhf_testbed.policy.base_key import quick_key
 from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy, place_of
@@ -25,7 +27,8 @@ from rlhf_testbed.policy.base_shelves import SHIPPED, key_file
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.plugins import faults_told
-from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.settings.run import BasePolicySettings, RunConfig
+from rlhf_testbed.settings.sweeps import named
 from rlhf_testbed.shared.callbacks import quiet
 from rlhf_testbed.shared.progress import Watcher
 from rlhf_testbed.shared.record import write
@@ -36,19 +39,20 @@ from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import KNOWING
 
 GATES = "gates"
+OF_BASE = tuple(field.name for field in dataclasses.fields(BasePolicySettings))
+"""Settings that tell base policies apart."""
 
 
 def base_policies(experiment: Experiment) -> list[Job]:
-    """A job for each base policy that the settings start from: one for each ρ and base seed."""
-    wanted = {
-        (setting.dials.unintended_share, setting.options, base): experiment.of_base(setting, base)
-        for base in experiment.base_seeds
-        for setting in (experiment.honest, *experiment.settings)
-    }
-    return [
-        Job(_titled(experiment, base, share, options), make_base_policy, (run,))
-        for (share, options, base), run in wanted.items()
-    ]
+    """A job for each base policy that the settings start from: one for each base seed, ρ, and
+    whatever else of what is varied a base policy depends on."""
+    wanted: dict[BaseSettings, Job] = {}
+    for base in experiment.base_seeds:
+        for setting in (experiment.honest, *experiment.settings):
+            run = experiment.of_base(setting, base)
+            title = _titled(experiment, base, setting)
+            wanted.setdefault(BaseSettings.of(run), Job(title, make_base_policy, (run,)))
+    return list(wanted.values())
 
 
 def wanted(experiment: Experiment) -> list[tuple[Setting, Run]]:
@@ -118,10 +122,12 @@ def _of(experiment: Experiment, base: int) -> str:
     return f", base policy {base}" if told else ""
 
 
-def _titled(experiment: Experiment, base: int, share: float, options: Sequence[str]) -> str:
+def _titled(experiment: Experiment, base: int, setting: Setting) -> str:
     """The title of a base policy's job."""
     which = _of(experiment, base).removeprefix(", ") or "base policy"
-    return ", ".join([which, f"ρ = {share:g}", *options])
+    share = f"ρ = {setting.dials.unintended_share:g}"
+    told = [named(name, value) for name, value in setting.settings.items() if name in OF_BASE]
+    return ", ".join([which, share, *setting.options, *told])
 
 
 class _Places:

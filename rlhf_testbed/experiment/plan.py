@@ -2,6 +2,8 @@
 
     plan("configs/corridor.yaml", seeds="0-4")                      five arms × five seeds
     plan("configs/corridor.yaml", seeds="0-3", base_seeds="0-4")    × five base policies
+    plan("configs/corridor.yaml", seeds="5-9", arms=["both"])       five more runs of one arm
+    plan("configs/corridor.yaml", sets=["learning_rate=1e-4"])      as if the file said so
     plan_gates("corridor", seeds="0-1")           the honest arm alone: what the gates take
 
 Every run is the one that `accelerate launch -m rlhf_testbed.train --config configs/corridor.yaml
@@ -10,22 +12,26 @@ Every run is the one that `accelerate launch -m rlhf_testbed.train --config conf
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rlhf_testbed.contract.readiness import refuse_unfit
 from rlhf_testbed.contract.scenarios import is_honest
-from rlhf_testbed.settings.options import options_of
-from rlhf_testbed.settings.parsing import parse_methods, parse_run, parse_seeds, parse_vary
-from rlhf_testbed.settings.run import DIALS, RunConfig
-from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.experiment.arms import MORE_OF_THE_SAME, parse_set, settings_of
+from rlhf_testbed.experiment.setting import Setting
+from rlhf_testbed.settings.arguments import COMMAND_LINE
+from rlhf_testbed.settings.parsing import parse_run, parse_seeds
+from rlhf_testbed.settings.run import RunConfig
+from rlhf_testbed.shared.errors import UsageError, unknown
 from rlhf_testbed.shared.files import file_name
 from rlhf_testbed.store.run_directory import RunDirectory
-from rlhf_testbed.tasks.base import Arm, Dials, Task
+from rlhf_testbed.store.run_records import Measures
+from rlhf_testbed.tasks.base import Task
 
 
 class Run(NamedTuple):
@@ -36,60 +42,20 @@ class Run(NamedTuple):
     seed: int
 
 
-class Setting(NamedTuple):
-    """One arm as an experiment runs it: with the arm's dials, or with some of them varied."""
-
-    name: str
-    arm: Arm
-    dials: Dials
-    arguments: tuple[str, ...]
-    """What its runs are told besides the config."""
-    options: tuple[str, ...] = ()
-    """Options of the task that are varied, as `NAME=VALUE`."""
-
-    @classmethod
-    def of(cls, arm: Arm, varied: Mapping[str, float], options: Sequence[str] = ()) -> Setting:
-        """An arm with some dials and options of the task set to other values.
-
-        `options`: those that the experiment gives its task already, as `NAME=VALUE`.
-        """
-        values = {name: f"{value:g}" for name, value in varied.items()}
-        dials = {name: value for name, value in values.items() if name in DIALS}
-        others = [f"{name}={value}" for name, value in values.items() if name not in DIALS]
-        kept = [one for one in options if one.partition("=")[0] not in values]
-        return cls(
-            name=" ".join([arm.name, *(f"{name}={value}" for name, value in values.items())]),
-            arm=arm,
-            dials=replace(arm.dials, **{name: varied[name] for name in dials}),
-            arguments=(
-                *("--arm", arm.name),
-                *(word for name, value in dials.items() for word in (f"--{name}", value)),
-                *(["--task_args", *kept, *others] if others else []),
-            ),
-            options=tuple(others),
-        )
-
-    def by(self, method: str, words: Sequence[str]) -> Setting:
-        """The same with another selection method, told more `words`; itself without a name."""
-        if not method:
-            return self
-        return self._replace(
-            name=f"{self.name} method={method}",
-            arguments=(*self.arguments, "--method", method, *words),
-        )
-
-
 @dataclass(frozen=True)
 class Experiment:
     """What is to be run."""
 
-    given: tuple[str, str]
-    """What every run is told first: `--config FILE`, or `--task NAME`."""
+    given: tuple[str, ...]
+    """What every run is told first: `--config FILE`, or `--task NAME`; then what `--set` sets."""
     run: RunConfig
     settings: tuple[Setting, ...]
+    """Those to be run."""
     seeds: tuple[int, ...]
     base_seeds: tuple[int, ...]
     folder: Path
+    others: tuple[Setting, ...] = ()
+    """All of the file, where not all of them are to be run."""
 
     @property
     def task(self) -> Task:
@@ -124,9 +90,21 @@ class Experiment:
 
     def run_of(self, setting: Setting, run: Run) -> RunConfig:
         """All settings of one run, its place included."""
-        asked = self.of_base(setting, run.base)
+        asked = self._tracked(setting, self.of_base(setting, run.base), run)
         place = str(self.directory(setting.name, run.seed, run.base).path)
         return replace(asked, selection=replace(asked.selection, seed=run.seed, output_dir=place))
+
+    def _tracked(self, setting: Setting, asked: RunConfig, run: Run) -> RunConfig:
+        """The settings with a name for trackers, where settings are varied that none else tells:
+        they keep runs of one name as one."""
+        names = vars(asked.method)
+        if not (setting.settings or setting.like) or names.get("run_name", "") is not None:
+            return asked
+        other = [f"base={run.base}"] if run.base else []
+        words = [asked.study.task, *setting.name.split(), *other, str(run.seed)]
+        name = "-".join(file_name(word, keep="=") for word in words)
+        method: Any = asked.method
+        return replace(asked, method=replace(method, run_name=name))
 
     def of_base(self, setting: Setting, base: int) -> RunConfig:
         """The settings of an arm's runs from one base policy; their seeds and places differ.
@@ -144,19 +122,46 @@ class Experiment:
         return {}
 
     @property
+    def every(self) -> tuple[Setting, ...]:
+        """All settings of its file."""
+        return self.others or self.settings
+
+    @property
     def honest(self) -> Setting:
-        """The setting with which gate 2 is decided: all seen, goals apart, habits of no use."""
-        for setting in (*self.settings, *(Setting.of(arm, {}) for arm in self.task.arms)):
+        """The setting with which gate 2 is decided: all seen, goals apart, habits of no use.
+
+        An arm of the experiment's own may have another overseer, and decides no gate.
+        """
+        asked = self.run.selection.scores
+        own = [one for one in self.every if not one.like and one.scores(asked) == "overseer"]
+        for setting in (*own, *(Setting.of(arm, {}) for arm in self.task.arms)):
             if is_honest(setting.dials):
-                return setting if self.run.selection.scores == "overseer" else _selected(setting)
+                return setting if setting.scores(asked) == "overseer" else _selected(setting)
         raise UsageError(f"{self.task.name} has no arm with κ = α = δ = 1 (gate 2)")
 
     @property
     def honest_runs(self) -> tuple[Run, ...]:
-        """The runs of the honest setting: all where the experiment has it, else the first seed of
-        each base policy."""
-        seeds = self.seeds if self.honest in self.settings else self.seeds[:1]
-        return tuple(Run(base, seed) for base in self.base_seeds for seed in seeds)
+        """The runs of the honest setting: all where the experiment runs it; else of each base
+        policy those that were measured before, or its first seed."""
+        honest = self.honest
+        if honest in self.settings:
+            return self.runs
+        found = measured_in(self.folder / honest.name, self.run.base.base_seed)
+        return tuple(
+            run
+            for base in self.base_seeds
+            for run in [one for one in found if one.base == base] or [Run(base, self.seeds[0])]
+        )
+
+
+def measured_in(folder: Path, own: int) -> list[Run]:
+    """The measured runs in an arm's folder; `own` is the base seed that no name tells."""
+    found = []
+    for path in folder.glob("seed-*"):
+        match = re.fullmatch(r"seed-(\d+)(?:-base-(\d+))?", path.name)
+        if match and (RunDirectory(path).evaluation() / Measures.file).exists():
+            found.append(Run(int(match[2] or own), int(match[1])))
+    return sorted(found)
 
 
 def _selected(setting: Setting) -> Setting:
@@ -171,46 +176,67 @@ def plan(
     seeds: str | None = None,
     output_dir: str | None = None,
     base_seeds: str | None = None,
+    arms: Sequence[str] = (),
+    sets: Sequence[str] = (),
 ) -> Experiment:
-    """Reads and checks an experiment's file; raises `UsageError`."""
-    run = parse_run(["--config", config])
-    given = [name for name in ("arm", *DIALS[:3]) if getattr(run.study, name) is not None]
-    if given:
-        raise UsageError(f"{config}: {given[0]} is set by the arms of an experiment: leave it out")
+    """Reads and checks an experiment's file; raises `UsageError`.
+
+    `arms`: those of the file to run this time, by default all. `sets`: settings as if the file had
+    them, `NAME=VALUE` each; another default folder then.
+    """
+    told = parse_set(sets)
+    given = ("--config", config, *(word for words in told.values() for word in words))
+    run = parse_run(given)
     refuse_unfit(run)
-    names = run.experiment.arms or [arm.name for arm in run.task.arms]
-    if len(set(names)) < len(names):
-        raise UsageError(f"{config}: arms = {', '.join(names)} names an arm twice")
-    options = run.study.task_args
-    varied = parse_vary(run.experiment.vary, config, options_of(type(run.task)))
-    combinations = [dict(zip(varied, v, strict=True)) for v in itertools.product(*varied.values())]
-    settings = tuple(
-        Setting.of(_arm(run, name), chosen, options).by(*method)
-        for name in names
-        for chosen in combinations
-        for method in parse_methods(run.experiment.methods, config) or [("", ())]
-    )
-    if run.experiment.methods or set(varied) - set(DIALS):
-        for setting in settings:  # what a task or a method refuses is told before anything runs
-            parse_run(["--config", config, *setting.arguments])
-    return Experiment(
-        given=("--config", config),
+    every = settings_of(run, config)
+    chosen = _chosen(every, arms)
+    found = Experiment(
+        given=given,
         run=run,
-        settings=settings,
+        settings=chosen,
         seeds=tuple(
             parse_seeds(seeds, "--seeds") if seeds else parse_seeds(run.experiment.seeds, config)
         ),
         base_seeds=_base_seeds(run, config, base_seeds),
-        folder=Path(output_dir) if output_dir else Path("runs") / Path(config).stem,
+        folder=Path(output_dir) if output_dir else Path("runs") / _folder(config, told),
+        others=every if arms else (),
     )
+    for setting in every:  # what a task or a method refuses is told before anything runs
+        if setting.settings or setting.options or setting.like:
+            with _told_of(f"{config}: {setting.name}"):
+                found.of_base(setting, run.base.base_seed)
+    return found
 
 
-def _arm(run: RunConfig, name: str) -> Arm:
-    """An arm of the task, with the ρ that the experiment gives all of its arms, if it does."""
-    arm, share = run.task.arm(name), run.study.unintended_share
-    if share is None:
-        return arm
-    return replace(arm, dials=replace(arm.dials, unintended_share=share))
+def _chosen(every: tuple[Setting, ...], arms: Sequence[str]) -> tuple[Setting, ...]:
+    """The settings that are named, by an arm or by their whole name; all if none is."""
+    for arm in arms:
+        names = dict.fromkeys(name for one in every for name in (one.arm.name, one.name))
+        if arm not in names:
+            raise unknown("--arm", arm, names)
+    return tuple(one for one in every if not arms or {one.arm.name, one.name} & set(arms))
+
+
+@contextmanager
+def _told_of(place: str) -> Iterator[None]:
+    """Tells a fault of an arm's words as one of the file that has the arm."""
+    try:
+        yield
+    except UsageError as error:
+        said = str(error)
+        if not said.startswith(f"{COMMAND_LINE}: "):
+            raise
+        raise UsageError(f"{place}: {said.removeprefix(f'{COMMAND_LINE}: ')}") from None
+
+
+def _folder(config: str, told: Mapping[str, Sequence[str]]) -> str:
+    """The name of an experiment's folder: the file's, and what `--set` makes it another by."""
+    words = [
+        f"{name}={' '.join(values[1:])}"
+        for name, values in sorted(told.items())
+        if name not in MORE_OF_THE_SAME
+    ]
+    return "-".join([Path(config).stem, *(file_name(word, keep="=+") for word in words)])
 
 
 def plan_gates(of: str, seeds: str, output_dir: str | None = None) -> Experiment:

@@ -17,6 +17,7 @@ from rlhf_testbed.experiment.gates import honest_optimum, in_order
 from rlhf_testbed.experiment.methods import MATCHED_BY, matched
 from rlhf_testbed.experiment.over_seeds import arm_results
 from rlhf_testbed.experiment.plan import Experiment, Run
+from rlhf_testbed.experiment.told import Told, told_of
 from rlhf_testbed.shared.record import read
 from rlhf_testbed.store.experiment_records import (
     About,
@@ -38,7 +39,8 @@ def summarise(experiment: Experiment, took: Took | None = None) -> Results:
     runs = runs_measured(experiment)
     bases = sorted({run.base for of_arm in runs.values() for run in of_arm})
     gates = {base: _gates(experiment, runs, base) for base in bases}
-    arms = _arms(experiment, runs)
+    told = told_of(experiment, runs, _before(experiment))
+    arms = _arms(experiment, runs, told)
     paths = {
         name: {run: _path(experiment.directory(name, run.seed, run.base)) for run in of_arm}
         for name, of_arm in (runs.items() if len({arm.method for arm in arms.values()}) > 1 else ())
@@ -51,7 +53,7 @@ def summarise(experiment: Experiment, took: Took | None = None) -> Results:
         contrasts=contrasts(arms, _bounds(experiment)),
         matched=matched(paths, arms, _episodes(experiment, runs)) if paths else [],
         bounds=_bounds(experiment),
-        passing=_passing(experiment, runs, gates),
+        passing=_passing(experiment, runs, gates, told),
         about=About(
             config=experiment.given[1],
             date=date.today().isoformat(),
@@ -77,7 +79,9 @@ def _bounds(experiment: Experiment) -> dict[str, float]:
     return {"threat_1": asked.equivalent_threat_1, "threat_2": asked.equivalent_threat_2}
 
 
-def _arms(experiment: Experiment, runs: Mapping[str, Sequence[Run]]) -> dict[str, ArmResults]:
+def _arms(
+    experiment: Experiment, runs: Mapping[str, Sequence[Run]], told: Mapping[str, Told]
+) -> dict[str, ArmResults]:
     """Every arm over these runs; where they are many, the records of one arm in memory at a time,
     and only the figures of the others."""
     bound = max(1, getattr(experiment.run.method, "checkpoint_every", 0))
@@ -86,11 +90,12 @@ def _arms(experiment: Experiment, runs: Mapping[str, Sequence[Run]]) -> dict[str
     for name, of_arm in runs.items():
         directories = [experiment.directory(name, run.seed, run.base) for run in of_arm]
         found = arm_results(
-            experiment.task.arm(name.partition(" ")[0]).summary,
+            told[name].summary,
             [_measures(at, run) for at, run in zip(directories, of_arm, strict=True)],
             [at.evaluated(ProxyAndGold) for at in directories],
             bound,
         )
+        found = found.model_copy(update={"settings": told[name].settings, "like": told[name].like})
         arms[name] = tabled(found) if many else found
     return arms
 
@@ -125,7 +130,10 @@ def _gates(experiment: Experiment, runs: Mapping[str, Sequence[Run]], base: int)
 
 
 def _passing(
-    experiment: Experiment, runs: Mapping[str, Sequence[Run]], gates: Mapping[int, Sequence[Gate]]
+    experiment: Experiment,
+    runs: Mapping[str, Sequence[Run]],
+    gates: Mapping[int, Sequence[Gate]],
+    told: Mapping[str, Told],
 ) -> Passing | None:
     """The analysis without the base policies that did not pass, where others did."""
     left_out = not_passed(gates)
@@ -134,7 +142,7 @@ def _passing(
     kept = {
         name: [run for run in of_arm if run.base not in left_out] for name, of_arm in runs.items()
     }
-    arms = _arms(experiment, {name: of_arm for name, of_arm in kept.items() if of_arm})
+    arms = _arms(experiment, {name: of_arm for name, of_arm in kept.items() if of_arm}, told)
     return Passing(
         left_out=left_out,
         arms={name: arm.figures for name, arm in arms.items()},
@@ -148,10 +156,9 @@ def runs_measured(experiment: Experiment) -> dict[str, list[Run]]:
         setting.name: {
             run for run in experiment.runs if _is_measured(experiment, setting.name, run)
         }
-        for setting in experiment.settings
+        for setting in experiment.every
     }
-    file = experiment.folder / Results.file
-    before = read(file, Results) if file.exists() else None
+    before = _before(experiment)
     for name, arm in before.arms.items() if before else ():
         there = {Run(*named) for named in arm.runs.named}
         if before and not before.about.base_seeds:  # older than `base_seed`: all of the settings'
@@ -159,6 +166,12 @@ def runs_measured(experiment: Experiment) -> dict[str, list[Run]]:
         kept = {run for run in there if _is_measured(experiment, name, run)}
         found[name] = found.get(name, set()) | kept
     return {name: sorted(runs) for name, runs in found.items() if runs}
+
+
+def _before(experiment: Experiment) -> Results | None:
+    """The results of earlier commands in the folder."""
+    file = experiment.folder / Results.file
+    return read(file, Results) if file.exists() else None
 
 
 def _is_measured(experiment: Experiment, name: str, run: Run) -> bool:

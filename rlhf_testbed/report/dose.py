@@ -1,12 +1,15 @@
 """Dose and response: a threat against a dial; a heat map where two dials were varied.
 
-Drawn for experiments with `vary`: means with 95 % intervals, a dot a run.
+Drawn for experiments with `vary`, also of settings that are numbers: means with 95 % intervals, a
+dot a run. Arms that differ in more than that (both and habit; two overseers) have a curve each, or
+a map each.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -20,13 +23,16 @@ ACCENT = "#0072b2"
 
 
 def varied_dials(results: Results) -> list[str]:
-    """The dials and options of the task that take more than one value within an arm."""
-    names = dict.fromkeys(name for arm in results.arms.values() for name in arm.varied)
+    """The dials, options of the task and settings that take more than one value within an arm, and
+    are a number in every arm."""
+    arms = results.arms.values()
+    names = dict.fromkeys(name for arm in arms for name in arm.varied)
     return [
         name
         for name in names
-        if len({arm.varied.get(name) for arm in results.arms.values()}) > 1
-        and any(f"{name}=" in arm for arm in results.arms)
+        if all(name in arm.varied for arm in arms)
+        and len({arm.varied[name] for arm in arms}) > 1
+        and any(f" {name}=" in arm for arm in results.arms)
     ]
 
 
@@ -58,16 +64,32 @@ def figure(results: Results) -> Figure | None:
         name="dose_and_response",
         title=f"{results.task}: both threats by {names}",
         caption=f"{over}; {told}",
-        chart=_curves(dials[0], runs) if curves else _maps(dials),
+        chart=_curves(dials[0], runs, _of(rows)) if curves else _maps(dials, _of(rows)),
         rows=rows,
     )
+
+
+def without(arm: str, dials: Sequence[str]) -> str:
+    """An arm's name without what was dosed.
+
+    >>> without("both kl_coef=0.01 overseer=noisy", ["kl_coef"])
+    'both overseer=noisy'
+    """
+    kept = [word for word in arm.split() if word.partition("=")[0] not in dials]
+    return " ".join(kept)
+
+
+def _of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What has a curve or a map of its own."""
+    return list(dict.fromkeys(str(row["of"]) for row in rows))
 
 
 def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each arm's mean and, where one dial was varied, for each seed."""
     rows: list[dict[str, Any]] = []
     for name, arm in results.arms.items():
-        here = {"arm": name, **{dial: arm.varied[dial] for dial in dials}}
+        doses = {dial: arm.varied[dial] for dial in dials}
+        here = {"arm": name, "of": without(name, dials), **doses}
         for threat in THREATS:
             found = arm.figure(threat)
             if found is not None:
@@ -84,15 +106,17 @@ def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _curves(dial: str, runs: int) -> Chart:
+def _curves(dial: str, runs: int, of_arms: Sequence[str]) -> Chart:
     panels, dots = [], dot(runs, size=45, opacity=0.4)
+    colours: Any = alt.Color("of:N", title="arm", sort=list(of_arms))
+    colour = alt.value(ACCENT) if len(of_arms) == 1 else colours
     for threat, heading in THREATS.items():
         across = alt.X(f"{dial}:O", title=titled(dial), axis=alt.Axis(labelAngle=0))
         told = [alt.Tooltip(f"{dial}:Q"), alt.Tooltip("mean:Q", format=".3f")]
         of = {
             kind: alt.Chart()
             .transform_filter(f"datum.kind=='{kind}' && datum.threat=='{threat}'")
-            .encode(x=across, tooltip=told)
+            .encode(x=across, tooltip=told, color=colour)
             for kind in ("mean", "seed")
         }
         # Threat 1 is a share: its axis shows all of it, also where nothing of it is there.
@@ -100,22 +124,23 @@ def _curves(dial: str, runs: int) -> Chart:
         up = alt.Y("mean:Q", title=heading, scale=scale)
         panels.append(
             alt.layer(
-                of["seed"].mark_circle(**dots, color=ACCENT).encode(y=up),
+                of["seed"].mark_circle(**dots).encode(y=up),
                 of["mean"]
-                .mark_rule(strokeWidth=2, color=ACCENT)
+                .mark_rule(strokeWidth=2)
                 .encode(y=alt.Y("low:Q", title=heading, scale=scale), y2="high:Q"),
-                of["mean"].mark_line(point=True, color=ACCENT).encode(y=up),
+                of["mean"].mark_line(point=True).encode(y=up),
             ).properties(width=340, height=280)
         )
     return alt.concat(*panels, data=DRAWN, columns=2)
 
 
-def _maps(dials: Sequence[str]) -> Chart:
+def _maps(dials: Sequence[str], of_arms: Sequence[str]) -> Chart:
     panels = []
-    for threat, heading in THREATS.items():
+    for arm, (threat, heading) in itertools.product(of_arms, THREATS.items()):
+        told = heading if len(of_arms) == 1 else f"{heading}, {arm}"
         base = (
-            alt.Chart(title=heading)
-            .transform_filter(f"datum.threat=='{threat}'")
+            alt.Chart(title=told)
+            .transform_filter(f"datum.threat=='{threat}' && datum.of=='{arm}'")
             .encode(
                 x=alt.X(f"{dials[0]}:O", title=titled(dials[0]), axis=alt.Axis(labelAngle=0)),
                 y=alt.Y(f"{dials[1]}:O", title=titled(dials[1]), sort="descending"),

@@ -104,6 +104,9 @@ def print_arms(results: Results, console: Console) -> None:
         )
     console.print(table)
     console.print(f"- {inference_told(results)}", highlight=False)
+    for name, arm in results.arms.items():
+        if arm.like:
+            console.print(f"- ({name}): {arm.summary}", highlight=False)
     for what, reason in notes(results).items():
         console.print(f"- ({what}): {reason}", highlight=False)
 

@@ -12,55 +12,33 @@ value and what would be right, in one line.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import re
-from argparse import ArgumentTypeError
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn, get_args, get_type_hints
-
-from transformers import HfArgumentParser
+from typing import Any, NamedTuple
 
 from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.settings import resuming
+from rlhf_testbed.settings.arguments import (
+    ALIASES,
+    COMMAND_LINE,
+    Parser,
+    converted,
+    groups_of,
+    nullable,
+)
 from rlhf_testbed.settings.fields import Where
 from rlhf_testbed.settings.methods import DEFAULT_METHOD, method_class
-from rlhf_testbed.settings.options import options_of
 from rlhf_testbed.settings.overseers import make_overseer
 from rlhf_testbed.settings.plugins import task_named, training_class
 from rlhf_testbed.settings.renamed import why_not
-from rlhf_testbed.settings.run import (
-    DIALS,
-    BasePolicySettings,
-    EvaluationSettings,
-    ExperimentSettings,
-    Group,
-    RunConfig,
-    SelectionSettings,
-    StudySettings,
-)
+from rlhf_testbed.settings.run import Group, RunConfig
 from rlhf_testbed.settings.sized import sized_defaults
+from rlhf_testbed.settings.sweeps import parse_sweeps, value_told
 from rlhf_testbed.shared.errors import UsageError, unknown
 from rlhf_testbed.shared.files import read_yaml
 from rlhf_testbed.tasks.base import TaskError
-
-COMMAND_LINE = "command line"
-_ALIASES = {"model": "model_name_or_path"}
-
-
-class _Parser(HfArgumentParser):
-    """HfArgumentParser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{COMMAND_LINE}: {message}")
-
-    @staticmethod
-    def _parse_dataclass_field(parser: Any, field: Any) -> None:
-        """As in the base class, but for a field's bound, which is no argument of argparse's."""
-        plain = copy.copy(field)
-        plain.metadata = {name: field.metadata[name] for name in field.metadata if name != "within"}
-        HfArgumentParser._parse_dataclass_field(parser, plain)
 
 
 class _Given(NamedTuple):
@@ -77,22 +55,16 @@ def parse_run(arguments: Sequence[str], prog: str | None = None) -> RunConfig:
     """Resolves `--config FILE` and overrides into a run; raises `UsageError`."""
     given = _given(arguments)
     method, source = _method(given)
-    groups = (
-        StudySettings,
-        BasePolicySettings,
-        SelectionSettings,
-        method_class(method, f"{source}: method").settings,
-        EvaluationSettings,
-        ExperimentSettings,
-    )
+    groups = groups_of(method, f"{source}: method")
     _refuse_redefined(groups, f"{source}: method {method}")
-    parser = _Parser(groups, prog=prog, allow_abbrev=False, epilog=resuming.HELP)
+    parser = Parser(groups, prog=prog, allow_abbrev=False, epilog=resuming.HELP)
     actions = {action.dest: action for action in parser._actions}
     _refuse_unknown(given, actions, parser._option_string_actions, method)
-    nullable = _nullable(groups)
+    empty = nullable(groups)
     defaults = {
-        name: _converted(f"{given.path}: {name}", value, actions[name], name in nullable)
+        name: converted(where, value_told(where, name, value), actions[name], name in empty)
         for name, value in given.settings.items()
+        for where in [f"{given.path}: {name}"]
     }
     parser.set_defaults(**_sized(given, actions), **defaults)
     try:
@@ -129,60 +101,6 @@ def parse_seeds(text: str, source: str, name: str = "seeds") -> list[int]:
     return found
 
 
-def parse_vary(
-    entries: Sequence[str], source: str, options: Iterable[str] = ()
-) -> dict[str, list[float]]:
-    """Values of each varied dial or option of the task, from `NAME=VALUE,VALUE`.
-
-    `options`: those that the task has. Raises `UsageError`.
-
-    >>> parse_vary(["randomised=0,0.1,1"], "x.yaml")
-    {'randomised': [0.0, 0.1, 1.0]}
-    """
-    found: dict[str, list[float]] = {}
-    known = [*DIALS, *options]
-    for entry in entries:
-        dial, _, values = str(entry).partition("=")
-        if dial not in known:
-            raise unknown(f"{source}: vary: dial", dial, known)
-        try:
-            found[dial] = [float(value) for value in values.split(",")]
-        except ValueError:
-            raise UsageError(
-                f"{source}: vary = {entry} can't be read (right: {dial}=0,0.5,1)"
-            ) from None
-        for value in found[dial]:
-            if dial in DIALS and not 0 <= value <= 1:
-                raise UsageError(f"{source}: vary: {dial} = {value} is not in [0, 1]")
-        if len(set(found[dial])) < len(found[dial]):
-            raise UsageError(f"{source}: vary = {entry} names a value twice")
-    return found
-
-
-def parse_methods(entries: Sequence[str], source: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Each method's name, and its settings as words of a command line; raises `UsageError`.
-
-    >>> parse_methods(["grpo beta=0.04", "rloo"], "x.yaml")
-    [('grpo', ('--beta', '0.04')), ('rloo', ())]
-    """
-    found = []
-    for entry in entries:
-        name, *settings = entry.split() or [""]
-        method_class(name, f"{source}: methods")
-        words: list[str] = []
-        for setting in settings:
-            key, equals, value = setting.partition("=")
-            if not (key and equals and value):
-                raise UsageError(
-                    f"{source}: methods = {entry} can't be read (right: {name} NAME=VALUE ...)"
-                )
-            words += [f"--{key}", value]
-        found.append((name, tuple(words)))
-    if len({name for name, _ in found}) < len(found):
-        raise UsageError(f"{source}: methods names a method twice")
-    return found
-
-
 def _given(arguments: Sequence[str]) -> _Given:
     """Takes `--config FILE` out of the words, and reads the file."""
     words = list(arguments)
@@ -198,7 +116,7 @@ def _given(arguments: Sequence[str]) -> _Given:
             path = words.pop(at).partition("=")[2]
             break
     settings = read_yaml(path) if path is not None else {}
-    return _Given(words, path, {_ALIASES.get(str(k), str(k)): v for k, v in settings.items()})
+    return _Given(words, path, {ALIASES.get(str(k), str(k)): v for k, v in settings.items()})
 
 
 def _method(given: _Given) -> tuple[str, str]:
@@ -234,7 +152,7 @@ def _refuse_unknown(
     given: _Given, actions: Iterable[str], options: Iterable[str], method: str
 ) -> None:
     """Raises `UsageError` for what is no setting, with the reason or the nearest that is one."""
-    known = [name for name in actions if name != "help"] + list(_ALIASES)
+    known = [name for name in actions if name != "help"] + list(ALIASES)
     asked = [(f"{given.path}: setting", key, key, known) for key in given.settings]
     long = [option for option in options if option.startswith("--")]
     for word in given.words:
@@ -251,46 +169,9 @@ def _refuse_unknown(
             )
 
 
-def _nullable(groups: Iterable[type]) -> set[str]:
-    """The settings that may be null."""
-    hints = [item for group in groups for item in get_type_hints(group).items()]
-    return {name for name, hint in hints if type(None) in get_args(hint)}
-
-
-def _converted(where: str, value: Any, action: Any, nullable: bool) -> Any:
-    """A YAML value in the type that the option has; a bool is no number, and a list no value."""
-    if value is None:
-        if not nullable:
-            raise UsageError(f"{where} is empty (leave it out for the default, {action.default})")
-        return None
-    if action.nargs in ("+", "*"):
-        return [str(each) for each in value] if isinstance(value, list) else [str(value)]
-    kind = getattr(action.type, "__name__", "value")
-    mistyped = isinstance(value, list | dict)
-    if not mistyped and action.type is not None:
-        try:
-            value = action.type(str(value))
-        except (ValueError, TypeError, ArgumentTypeError):
-            mistyped = True
-    if mistyped:
-        raise UsageError(f"{where} = {value} is not of the right type ({_WORDS.get(kind, kind)})")
-    if action.choices is not None and value not in action.choices:
-        raise UsageError(f"{where} = {value} is none of {', '.join(map(str, action.choices))}")
-    return value
-
-
-_WORDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "string_to_bool": "true or false",
-    "parse": "a number",
-}
-
-
 def _option_name(word: str) -> str:
     name = word[2:].split("=")[0].replace("-", "_")
-    return _ALIASES.get(name, name)
+    return ALIASES.get(name, name)
 
 
 def _sources(given: _Given) -> Where:
@@ -323,8 +204,7 @@ def _check(run: RunConfig, groups: Iterable[Group], where: Where) -> None:
     parse_seeds(run.experiment.seeds, where("seeds"))
     if run.experiment.base_seeds is not None:
         parse_seeds(run.experiment.base_seeds, where("base_seeds"), "base_seeds")
-    parse_vary(run.experiment.vary, where("vary"), options_of(type(run.task)))
-    parse_methods(run.experiment.methods, where("methods"))
+    parse_sweeps(run, where)
     if run.base.model_name_or_path is None:
         for name in ("base_lora_r", "base_lora_layers", "base_patience"):
             if getattr(run.base, name):
@@ -353,9 +233,8 @@ def _check_names(run: RunConfig, where: Where) -> None:
     training_class(study.overseer, f"{where('overseer')}: overseer")
     source = where("overseer_args" if study.overseer_args else "overseer")
     make_overseer(study.overseer, task, Sight(0.0), study.overseer_args, source)
-    named = [("arms", arm) for arm in run.experiment.arms]
-    for place, arm in [("arm", study.arm), *named] if study.arm else named:
+    if study.arm:
         try:
-            task.arm(str(arm))
+            task.arm(study.arm)
         except TaskError as error:
-            raise UsageError(f"{where(place)}: {error}") from None
+            raise UsageError(f"{where('arm')}: {error}") from None

@@ -177,11 +177,15 @@ class EvaluationSettings:
 class ExperimentSettings:
     """What an experiment runs, and what it takes for no difference; a single run reads none."""
 
-    arms: list[str] = setting([], "Experiment: arms to run; all if none is named.")
+    arms: list[str] = setting(
+        [],
+        "Experiment: arms to run, all if none is named; one of your own as 'NAME like=ARM' with "
+        "dials and settings, like 'half-seen like=both knowledge=0.5 kl_coef=0.1'.",
+    )
     vary: list[str] = setting(
         [],
-        "Experiment: values of a dial, or of a number among the task's options, to run each arm "
-        "with, like randomised=0,0.1,1.",
+        "Experiment: values of a dial, a setting or an option of the task to run each arm with, "
+        "like randomised=0,0.1,1 or learning_rate=1e-4,8e-4; of several, every combination.",
     )
     methods: list[str] = setting(
         [],

@@ -45,6 +45,8 @@ class ExperimentFile(Record):
     equivalent_threat_2: float
     sources: dict[str, str]
     """Hashes of the source of task, overseer and method, by their dotted paths."""
+    arms: dict[str, dict[str, float | int | bool | str | list[str]]] = {}
+    """What arms of the experiment's own are given, by name, and methods, as `method=NAME`."""
 
 
 class Gate(Record):
@@ -132,6 +134,10 @@ class ArmResults(Record):
     inflation: list[InflationOverSeeds] = []
     over_optimisation: list[OverOptimisation] = []
     orders: list[Order] = []
+    settings: dict[str, float | bool | str] = {}
+    """Of what the experiment varies besides dials and the task's options, what its runs had."""
+    like: str = ""
+    """The task's arm that an arm of the experiment's own was made from."""
 
     _runs: Runs | None = PrivateAttr(None)
 
@@ -164,9 +170,17 @@ class ArmResults(Record):
 
     @property
     def varied(self) -> dict[str, float]:
-        """What an experiment can vary, by name: dials, and options of the task that are numbers."""
-        numbers = {name: v for name, v in self.options.items() if not isinstance(v, str)}
+        """What an experiment can vary that is a number, by name: dials, options of the task,
+        settings."""
+        given = {**self.options, **self.settings}
+        numbers = {name: v for name, v in given.items() if not isinstance(v, str | bool)}
         return {**vars(self.dials), **numbers}
+
+    @property
+    def words(self) -> dict[str, bool | str]:
+        """The same that is no number, such as an overseer's name."""
+        given = {**self.options, **self.settings}
+        return {name: v for name, v in given.items() if isinstance(v, str | bool)}
 
     def figure(self, name: str) -> Interval | None:
         """A figure's mean and interval; None where it is not there or could not be judged."""

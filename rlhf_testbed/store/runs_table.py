@@ -34,8 +34,8 @@ from rlhf_testbed.tasks.base import SYMBOLS
 TABLE = "runs.parquet"
 WHOLE = 1_000
 """Runs of an experiment up to which `results.json` holds the measures of each run."""
-GOALS, OPTIONS = "threat_2_by_goal", "options"
-"""Columns of several values by name, so that no goal or option can pass for a figure."""
+GOALS, OPTIONS, SETTINGS = "threat_2_by_goal", "options", "settings"
+"""Columns of several values by name, so that no goal or setting can pass for a figure."""
 TYPES = {
     "arm": pa.string(),
     "method": pa.string(),
@@ -43,7 +43,7 @@ TYPES = {
     "seed": pa.int64(),
 }
 """Of the columns that are no numbers, and of those that count."""
-KEYS = (*TYPES, *SYMBOLS, OPTIONS, GOALS)
+KEYS = (*TYPES, *SYMBOLS, OPTIONS, SETTINGS, GOALS)
 """The columns that are no figures."""
 
 
@@ -126,6 +126,7 @@ def _rows(name: str, arm: ArmResults) -> list[dict[str, Any]]:
             "method": arm.method,
             **vars(arm.dials),
             OPTIONS: arm.options,
+            SETTINGS: arm.settings,
             "base_seed": base,
             "seed": seed,
             **figures,
@@ -149,7 +150,7 @@ def _kinds(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.DataType]:
     """The type of each column; of several values by name those that any run has."""
     kinds: dict[str, pa.DataType] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
-        if name in (OPTIONS, GOALS):
+        if name in (OPTIONS, SETTINGS, GOALS):
             inner = {each: value for row in rows for each, value in row[name].items()}
             if inner:
                 kinds[name] = pa.struct({each: _kind(value) for each, value in inner.items()})
@@ -159,6 +160,8 @@ def _kinds(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.DataType]:
 
 
 def _kind(value: object) -> pa.DataType:
+    if isinstance(value, bool):
+        return pa.bool_()
     return pa.string() if isinstance(value, str) else pa.float64()
 
 
