@@ -22,7 +22,12 @@ from rlhf_testbed.experiment.results import measured
 from rlhf_testbed.experiment.setting import Setting
 from rlhf_testbed.policy.base_about import BaseSettings
 from rlhf_testbed.policy.base_key import quick_key
-from rlhf_testbed.policy.base_policy import ensure_base_policy, load_base_policy, place_of
+from rlhf_testbed.policy.base_policy import (
+    ensure_base_policy,
+    is_there,
+    load_base_policy,
+    place_of,
+)
 from rlhf_testbed.policy.base_shelves import SHIPPED, key_file
 from rlhf_testbed.policy.language_policy import LanguagePolicy
 from rlhf_testbed.selection.job import train
@@ -82,6 +87,11 @@ def base_of(job: Job) -> BaseSettings:
 def is_run(job: Job) -> bool:
     """Whether a job trains."""
     return job.function is train_and_evaluate
+
+
+def base_is_there(job: Job) -> bool:
+    """Whether the base policy is there that a job would make."""
+    return is_there(job.arguments[0])
 
 
 def _missing_runs(experiment: Experiment, places: _Places) -> list[Job]:

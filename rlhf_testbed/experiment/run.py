@@ -26,7 +26,14 @@ from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, Orders
 from rlhf_testbed.engine.local import Local
 from rlhf_testbed.experiment.base_gates import not_passed
 from rlhf_testbed.experiment.claim import claim, made
-from rlhf_testbed.experiment.jobs import base_of, base_policies, is_run, missing, wanted
+from rlhf_testbed.experiment.jobs import (
+    base_is_there,
+    base_of,
+    base_policies,
+    is_run,
+    missing,
+    wanted,
+)
 from rlhf_testbed.experiment.plan import Experiment
 from rlhf_testbed.experiment.results import any_measured, measured, summarise
 from rlhf_testbed.policy.base_shelves import CACHE, cache_folder
@@ -80,7 +87,7 @@ def _ran(
 
     Returns how many runs that were, and what failed.
     """
-    bases = base_policies(experiment)
+    bases = [job for job in base_policies(experiment) if not base_is_there(job)]
     failures = _failures(engine, bases, replace(orders, to_come=_left(experiment)))
     failed = {failure.title for failure in failures}
     jobs = missing(experiment, {base_of(job) for job in bases if job.title in failed})

@@ -29,6 +29,7 @@ from rlhf_testbed.policy.base_key import (
     quick_key,
 )
 from rlhf_testbed.policy.base_shelves import (
+    Shelved,
     place_in_cache,
     remember,
     remembered,
@@ -72,16 +73,32 @@ def ensure_base_policy(run: RunConfig, watcher: Watcher | None = None) -> Path:
 def place_of(run: RunConfig) -> Path:
     """Where the run's base policy is, or is to be built; raises `UsageError`."""
     settings = BaseSettings.of(run)
-    shelf = shipped() if run.base.base_policy == "auto" else []
     quick = quick_key(settings, run.task)
+    if found := _known(run, quick):
+        return found
+    shown = demonstrations(settings, run.task, settings.demonstrations)
+    full = full_digest(settings, run.task, shown)
+    remember(quick, full)
+    return taken(_shelf(run), full=full) or place_in_cache(full)
+
+
+def is_there(run: RunConfig) -> bool:
+    """Whether the run's base policy is known to be there; nothing is drawn to find out."""
+    known = _known(run, quick_key(BaseSettings.of(run), run.task))
+    return known is not None and known.is_dir()
+
+
+def _known(run: RunConfig, quick: str) -> Path | None:
+    """Where the base policy with that quick key is, as far as it was found out before."""
+    shelf = _shelf(run)
     if found := taken(shelf, quick=quick):
         return found
     full = remembered(quick)
-    if full is None:
-        shown = demonstrations(settings, run.task, settings.demonstrations)
-        full = full_digest(settings, run.task, shown)
-        remember(quick, full)
-    return taken(shelf, full=full) or place_in_cache(full)
+    return None if full is None else taken(shelf, full=full) or place_in_cache(full)
+
+
+def _shelf(run: RunConfig) -> list[Shelved]:
+    return shipped() if run.base.base_policy == "auto" else []
 
 
 def recipe(run: RunConfig) -> Recipe:
