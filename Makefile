@@ -117,7 +117,7 @@ constraints:  ## write constraints.txt anew: the newest versions of everything (
 	@echo "constraints: installing everything into a fresh environment"
 	@rm -rf build/constraints
 	@$(PYTHON) -m venv build/constraints
-	@build/constraints/bin/python -m pip install --quiet $(PIP_ARGS) -e '.[dev,gguf,inspect,trackers]'
+	@build/constraints/bin/python -m pip install --quiet $(PIP_ARGS) -e '.[dev,endpoint,gguf,inspect,ray,slurm,trackers]'
 	@build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+[^ ]*$$//' > build/frozen
 	@! grep ' @ ' build/frozen
 	@{ echo "# Tested versions, written by \`make constraints\` on $$(uname -sm) with"; \
