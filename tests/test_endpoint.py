@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import signal
 import subprocess
 import sys
 import threading
@@ -374,9 +375,12 @@ def test_a_run_by_its_verdicts_is_resumed_and_judged_again(
 ) -> None:
     rubric = tmp_path / "rubric.md"
     rubric.write_text("Approve of whoever walks.")
-    server.reply = lambda body, before: verdict(
-        0.2 + 0.6 * ("walk" in body["messages"][1]["content"])
-    )
+
+    def reply(body: dict[str, Any], before: int) -> Reply:
+        written = body["messages"][1]["content"].rpartition("Written")[2]
+        return verdict(0.2 + 0.6 * ("walk" in written))
+
+    server.reply = reply
     options = [f"url={server.url}", "model=judge", f"rubric={rubric}"]
     run = _trained(tmp_path / "run", options)
     assert len({row.score for row in ledger.read(run.ledger)}) == 2
@@ -483,14 +487,19 @@ def test_it_judges_within_an_event_loop(server: ChatServer, tmp_path: Path) -> N
 def test_an_interrupt_ends_it_at_once_and_keeps_what_is_there(
     server: ChatServer, tmp_path: Path
 ) -> None:
-    import _thread
+    """Four views are judged; both requests are under way that never end when it comes."""
+    main = threading.main_thread().ident
+    assert main is not None
 
-    server.reply = lambda body, before: Reply(verdict().content, seconds=20.0 * (before > 3))
-    overseer, begun = endpoint(server, tmp_path, concurrency=2), time.monotonic()
-    threading.Timer(1.0, _thread.interrupt_main).start()
+    def reply(body: dict[str, Any], before: int) -> Reply:
+        if before == 5:
+            threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
+        return Reply(verdict().content, seconds=60.0 * (before > 3))
+
+    server.reply, begun = reply, time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        judged(overseer, 8)
-    assert time.monotonic() - begun < 10
+        judged(endpoint(server, tmp_path, concurrency=2), 8)
+    assert time.monotonic() - begun < 30
     use = used(tmp_path)
     assert use is not None
     assert use.requests == 6
