@@ -18,6 +18,7 @@ import pytest
 
 from chat_server import ChatServer, Reply, again, serving, verdict
 from conftest import SMALL
+from rlhf_testbed.commands.running import evaluate as evaluate_command
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.judging.endpoint import asking, kept
 from rlhf_testbed.judging.endpoint.asking import asker, rubric_of
@@ -370,8 +371,8 @@ def _trained(folder: Path, options: list[str], *more: str) -> RunDirectory:
     return train(parse_run(arguments), lambda step: None)
 
 
-def test_a_run_by_its_verdicts_is_resumed_and_judged_again(
-    server: ChatServer, tmp_path: Path
+def test_a_run_by_its_verdicts_is_made_and_judged_again(
+    server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rubric = tmp_path / "rubric.md"
     rubric.write_text("Approve of whoever walks.")
@@ -407,6 +408,10 @@ def test_a_run_by_its_verdicts_is_resumed_and_judged_again(
     assert later.rubric == "Approve of nobody."
     assert later.asked > 4
     assert run.read(EndpointUse).asked > use.asked
+    asked = len(server.bodies)
+    evaluate_command(run.path, "endpoint", 1.0)
+    assert capsys.readouterr().out.count("overseer endpoint: judge was asked of") == 1
+    assert len(server.bodies) == asked
     rubric.unlink()
     assert run.settings().study.overseer == "endpoint", "a run can be read without the file"
     with pytest.raises(UsageError, match=r"rubric\.md: No such file"):

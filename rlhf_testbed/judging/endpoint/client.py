@@ -47,7 +47,7 @@ class Client:
     """Asks one overseer's server. `tally` is added to; `hopes` are those of this process."""
 
     overseer: Endpoint
-    key: str
+    key: str = field(repr=False)
     tally: Tally
     hopes: Hopes
     found: dict[str, Kept] = field(default_factory=dict)
@@ -107,8 +107,8 @@ class Client:
             except openai.APIError as error:
                 tries = "once" if sent[0] == 1 else f"{sent[0]} times"
                 self.failures.append(f"{self._told(error)} (a view was sent {tries})")
-            except UsageError as error:
-                self.failures.append(str(error))
+            except (openai.OpenAIError, UsageError) as error:
+                self.failures.append(self._short(error))
 
     async def _one(self, client: Any, key: str, body: dict[str, Any], sent: list[int]) -> None:
         """Asks about one view until there is a verdict, `READINGS` times at most."""

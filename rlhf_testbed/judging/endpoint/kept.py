@@ -65,26 +65,28 @@ def keep(key: str, answer: Kept) -> Kept:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as aside:
-            aside.write(answer.model_dump_json(indent=2) + "\n")
+            path = Path(aside.name)
+            try:
+                aside.write(answer.model_dump_json(indent=2) + "\n")
+                aside.flush()
+                return _first(path, key) or answer
+            finally:
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(
             f"{file.parent}: can't be written: {error.strerror} ({CACHE} names another)"
         ) from None
-    return _first(Path(aside.name), key) or answer
 
 
 def _first(aside: Path, key: str) -> Kept | None:
-    """Gives a file its name unless there is one of that name, which is returned then."""
+    """Gives a file its name, beside the one it has; where there is one of that name, returns it."""
     file = _file(key)
     try:
         os.link(aside, file)
     except OSError:  # there is one, or this disk has no links
         if there := look(key):
-            aside.unlink()
             return there
         os.replace(aside, file)
-        return None
-    aside.unlink()
     return None
 
 
