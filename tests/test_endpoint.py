@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,17 @@ def test_of_two_answers_to_one_question_the_first_stays() -> None:
     assert kept.keep("ab12", other) == one
     assert kept.look("ab12") == one
     assert [file.name for file in kept.folder().rglob("*.*")] == ["ab12.json"]
+
+
+def test_two_that_ask_at_a_time_get_the_same_verdicts(server: ChatServer, tmp_path: Path) -> None:
+    """Though the server would give each another one."""
+    server.reply = lambda body, before: Reply(verdict(before / 100).content, seconds=0.1)
+    with ThreadPoolExecutor(2) as both:
+        asked = [both.submit(judged, endpoint(server, tmp_path), 12) for _ in range(2)]
+    one, other = (each.result() for each in asked)
+    assert len(server.bodies) > 12, "some views were asked twice"
+    assert one == other
+    assert len({each.score for each in one}) == 12
 
 
 def test_a_cache_that_cant_be_written_is_named(
