@@ -427,7 +427,19 @@ def test_not_all_generations_of_thousands_of_runs_are_read(
     monkeypatch.setattr(comparing, "READ", 4)
     found = compare(*two)
     assert [arm.responses.runs for arm in found.arms if arm.responses] == [2, 2]
-    assert found.missing[0] == "generations of both: 2 of 3 pairs of runs read"
+    assert found.missing == ["generations: of 6 pairs of runs 4 were read, the first 2 of an arm"]
+
+
+def test_figures_are_compared_where_no_two_runs_have_the_same_seeds(tmp_path: Path) -> None:
+    a = write_experiment(tmp_path / "a", arms=("both",), seeds=(0, 1))
+    b = write_experiment(tmp_path / "b", arms=("both",), seeds=(2, 3))
+    found = compare(a, b)
+    (arm,) = found.arms
+    assert (arm.pairing, arm.units, arm.responses) == ("nothing", (2, 2), None)
+    assert found.missing == ["generations of both: no two runs with the same seeds are here"]
+    assert ("both: training seeds", "0-1", "2-3") in {
+        (one.name, one.a, one.b) for one in found.differing
+    }
 
 
 def test_sources_versions_and_base_policies_that_differ_are_told(tmp_path: Path) -> None:
@@ -478,3 +490,20 @@ def test_full_knowledge_of_the_fabricated_runs_is_the_projects_own(tmp_path: Pat
     assert counts is not None
     unwanted = [not one.verdict.approved for one in judged]
     assert counts.a == sum(r.approved and u for r, u in zip(rows, unwanted, strict=True))
+
+
+def test_a_run_of_an_older_version_can_be_compared(tmp_path: Path) -> None:
+    """It lacks a setting, which is told; one that doesn't say what it is is damaged."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    write_run(a)
+    shutil.copytree(a, b)
+    text = (b / "config.yaml").read_text(encoding="utf-8")
+    (b / "config.yaml").write_text(text.replace("train_scenarios: 16\n", ""), encoding="utf-8")
+    found = compare(a, b)
+    told = [(one.name, one.a, one.only_in) for one in found.differing]
+    assert told == [("train_scenarios", 16, "A")]
+    assert found.arms[0].responses is not None
+    assert found.missing == []
+    (b / "config.yaml").write_text(text.replace("task: corridor\n", ""), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"config\.yaml: damaged: task missing"):
+        compare(a, b)

@@ -15,6 +15,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
+from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store.comparison_records import Answer, Changed, Example
 from rlhf_testbed.store.generations import Generation, of_stage
@@ -98,7 +99,12 @@ def _pair(pair: Pair) -> tuple[Changed, list[Both]]:
 
 
 def _by_scenario(directory: RunDirectory) -> dict[str, Generation]:
-    run = directory.settings()
+    """Generations by their scenario's name.
+
+    Settings that a run of an older version lacks have their defaults: to read generations, none of
+    them counts.
+    """
+    run = parse_run(["--config", str(directory.config), "--output_dir", str(directory.path)])
     return {one.row.scenario_id: one for one in of_stage("held_out", directory, run)}
 
 

@@ -107,18 +107,21 @@ def _with_responses(
 ) -> tuple[list[ArmCompared], list[Example], list[str]]:
     """The arms with what became of their generations, examples, and what could not be read."""
     most = max(1, READ // max(1, len(arms)))
-    found, every, missing = [], [], []
-    for arm in arms:
-        pairs = _pairs(arm.arm, a, b)
-        read = changed.read(pairs[:most], examples)
-        found.append(arm.model_copy(update={"responses": read.counts}))
-        every.append(read)
-        missing += read.missing
-        if len(pairs) > most:
-            missing.append(f"generations of {arm.arm}: {most} of {len(pairs)} pairs of runs read")
-        if not pairs:
-            missing.append(f"generations of {arm.arm}: no run of both is here with the same seeds")
-    return found, changed.best(every, examples), missing
+    pairs = {arm.arm: _pairs(arm.arm, a, b) for arm in arms}
+    every = {name: changed.read(those[:most], examples) for name, those in pairs.items()}
+    found = [arm.model_copy(update={"responses": every[arm.arm].counts}) for arm in arms]
+    missing = [why for one in every.values() for why in one.missing]
+    if alone := [name for name, those in pairs.items() if not those]:
+        missing.append(
+            f"generations of {', '.join(alone)}: no two runs with the same seeds are here"
+        )
+    if any(len(those) > most for those in pairs.values()):
+        total = sum(map(len, pairs.values()))
+        there = sum(min(most, len(those)) for those in pairs.values())
+        missing.append(
+            f"generations: of {total} pairs of runs {there} were read, the first {most} of an arm"
+        )
+    return found, changed.best(every.values(), examples), missing
 
 
 def _pairs(arm: str, a: Side, b: Side) -> list[Pair]:

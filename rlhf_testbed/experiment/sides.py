@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rlhf_testbed.settings.plugins import dotted, task_class
-from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.files import read_yaml
 from rlhf_testbed.shared.record import read_settings
 from rlhf_testbed.store.comparison_records import What
 from rlhf_testbed.store.experiment_records import EQUIVALENT, ExperimentFile, Results
@@ -32,6 +32,8 @@ from rlhf_testbed.store.runs_table import read_results
 Facts: TypeAlias = dict[tuple[What, str], Any]
 """What something was made with, by kind and name."""
 SEED = re.compile(r"seed-(\d+)(?:-base-(\d+))?")
+NAMING = ("task", "seed", "base_seed")
+"""Settings without which it can't be told what a run is."""
 LOOKED_AT = 20
 """Runs of an experiment whose versions and sources are read, one of each arm first."""
 
@@ -58,24 +60,32 @@ class Side:
     @cached_property
     def task(self) -> str:
         """The dotted path of the task; its name where its code is not here."""
-        named = self.settings.study.task if self.directories else self._results.task
+        named = self.settings["task"] if self.directories else self._results.task
         return dotted(task_class(named))
 
     @cached_property
-    def settings(self) -> RunConfig:
-        """Of the run, or of one of the experiment's from its own base policy."""
+    def settings(self) -> Mapping[str, Any]:
+        """Of the run, or of one of the experiment's from its own base policy, flat and as they are
+        filed: those of an older version, which has fewer, can be compared, too."""
         own = [one for one in self.directories if "-base-" not in one.path.name]
-        return (own or self.directories)[0].settings()
+        file = (own or self.directories)[0].config
+        found = read_yaml(file)
+        for name in NAMING:
+            if name not in found:
+                raise UsageError(
+                    f"{file}: damaged: {name} missing (a run's file holds every setting)"
+                )
+        return found
 
     @cached_property
     def folders(self) -> dict[tuple[str, int, int], RunDirectory]:
         """The runs by arm, base policy and training seed."""
         if self.is_run:
-            return {("", self.settings.base.base_seed, self.settings.seed): self.directories[0]}
+            return {("", self.settings["base_seed"], self.settings["seed"]): self.directories[0]}
         found = {}
         for one in self.directories:
             if named := SEED.fullmatch(one.path.name):
-                base = int(named[2]) if named[2] else self.settings.base.base_seed
+                base = int(named[2]) if named[2] else self.settings["base_seed"]
                 found[one.path.parent.name, base, int(named[1])] = one
         return found
 
@@ -120,7 +130,7 @@ class Side:
     @property
     def _settings(self) -> Facts:
         if self.is_run:
-            return {("setting", name): value for name, value in self.settings.flat().items()}
+            return {("setting", name): value for name, value in self.settings.items()}
         found: Facts = {}
         if self.experiment is not None:
             found |= {("setting", name): v for name, v in self.experiment.config.items()}

@@ -36,6 +36,8 @@ from rlhf_testbed.store.comparison_records import ArmCompared, Comparison, Movem
 
 LONGEST = 40
 """Characters of a value in a table; `--json` has all of them."""
+REASONS = 5
+"""What was left out, and is told one by one."""
 UNITS = (SHARE, "score", "nats")
 """Movements are told unit by unit, these first: a nat can't be weighed against a share."""
 FOLDED = {
@@ -66,8 +68,10 @@ def print_comparison(found: Comparison, console: Console) -> None:
         print_example(example, console)
     if found.missing:
         console.print("\nLeft out", style="bold")
-        for why in found.missing:
+        for why in found.missing[:REASONS]:
             say(console, f"- {why}")
+        if len(found.missing) > REASONS:
+            say(console, f"- and {len(found.missing) - REASONS} more (--json has all)")
 
 
 def write_comparison(found: Comparison, file: Path) -> Path:
