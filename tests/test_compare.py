@@ -436,10 +436,27 @@ def test_figures_are_compared_where_no_two_runs_have_the_same_seeds(tmp_path: Pa
     found = compare(a, b)
     (arm,) = found.arms
     assert (arm.pairing, arm.units, arm.responses) == ("nothing", (2, 2), None)
-    assert found.missing == ["generations of both: no two runs with the same seeds are here"]
+    assert found.missing == ["generations (both): no two runs with the same seeds are here"]
     assert ("both: training seeds", "0-1", "2-3") in {
         (one.name, one.a, one.b) for one in found.differing
     }
+
+
+def test_a_published_experiment_has_figures_alone(two: tuple[Path, Path], tmp_path: Path) -> None:
+    """Such a folder holds results and no runs: what is missing is told once, not thing by thing."""
+    shutil.copy2(two[1] / "results.json", tmp_path)
+    found = compare(two[0], tmp_path)
+    assert found.differing == []
+    assert [arm.arm for arm in found.arms] == ["both", "neither"]
+    whole = {arm.arm: arm for arm in compare(*two).arms}
+    for arm in found.arms:
+        told = [one.model_dump_json() for one in arm.figures]
+        assert told == [one.model_dump_json() for one in whole[arm.arm].figures]
+        assert arm.responses is None
+    assert found.missing == [
+        f"B: settings: {tmp_path / 'experiment.yaml'} is not there",
+        "generations (both, neither): no two runs with the same seeds are here",
+    ]
 
 
 def test_sources_versions_and_base_policies_that_differ_are_told(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from rlhf_testbed.store.comparison_records import ArmCompared, Comparison, Diffe
 READ = 100
 """Pairs of runs of two experiments whose generations are read, about: as many of each arm."""
 EXAMPLES = 3
+UNKNOWN: frozenset[What] = frozenset({"setting", "base policy"})
+"""What a published experiment doesn't tell."""
 
 
 def compare(a: Path, b: Path, examples: int = EXAMPLES) -> Comparison:
@@ -40,7 +42,11 @@ def compare(a: Path, b: Path, examples: int = EXAMPLES) -> Comparison:
         if name in of_b.bounds
     }
     arms = compared(of_a.arms, of_b.arms, bounds)
-    told = [f"{which}: {why}" for which, one in (("A", of_a), ("B", of_b)) for why in one.missing]
+    told = [
+        f"{which}: {why}"
+        for which, one in (("A", of_a), ("B", of_b))
+        for why in [*one.missing, *one.unknown]
+    ]
     arms, chosen, unread = _with_responses(arms, of_a, of_b, examples)
     return Comparison(
         of="runs" if of_a.is_run else "experiments",
@@ -60,9 +66,11 @@ def compare(a: Path, b: Path, examples: int = EXAMPLES) -> Comparison:
 def differing(a: Side, b: Side) -> list[Differing]:
     """What the two were not made with alike: settings first, versions and machine last.
 
-    An arm that one of them lacks is not told of here.
+    An arm that one of them lacks is not told of here; nor is, thing by thing, a kind of thing that
+    is not known of one of them at all: of a published experiment, its settings.
     """
     of_a, of_b = a.made_with, b.made_with
+    unknown = ({what for what, _ in of_a} ^ {what for what, _ in of_b}) & UNKNOWN
     alone = a.arms.keys() ^ b.arms.keys()
     found = [
         Differing(
@@ -73,7 +81,7 @@ def differing(a: Side, b: Side) -> list[Differing]:
             only_in="A" if (what, name) not in of_b else "B" if (what, name) not in of_a else "",
         )
         for what, name in dict.fromkeys([*of_a, *of_b])
-        if not (what == "arm" and name.partition(": ")[0] in alone)
+        if what not in unknown and not (what == "arm" and name.partition(": ")[0] in alone)
     ]
     order = get_args(What)
     return sorted(
@@ -113,7 +121,7 @@ def _with_responses(
     missing = [why for one in every.values() for why in one.missing]
     if alone := [name for name, those in pairs.items() if not those]:
         missing.append(
-            f"generations of {', '.join(alone)}: no two runs with the same seeds are here"
+            f"generations ({', '.join(alone)}): no two runs with the same seeds are here"
         )
     if any(len(those) > most for those in pairs.values()):
         total = sum(map(len, pairs.values()))

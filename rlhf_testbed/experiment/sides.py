@@ -111,6 +111,13 @@ class Side:
         return None if self.is_run or not file.is_file() else read_settings(file, ExperimentFile)
 
     @property
+    def unknown(self) -> list[str]:
+        """What of an experiment can't be told, since its folder lacks it."""
+        if self.is_run or self.experiment is not None:
+            return []
+        return [f"settings: {self.path / ExperimentFile.file} is not there"]
+
+    @property
     def bounds(self) -> Mapping[str, float]:
         """By threat, the difference that counts as none; of a run there is none."""
         if self.is_run:
@@ -134,9 +141,7 @@ class Side:
         found: Facts = {}
         if self.experiment is not None:
             found |= {("setting", name): v for name, v in self.experiment.config.items()}
-        found |= {
-            ("setting", f"equivalent_{threat}"): bound for threat, bound in self.bounds.items()
-        }
+        found |= {("bound", threat): bound for threat, bound in self.bounds.items()}
         if self.results is not None:
             for name, arm in self.results.arms.items():
                 told = {"method": arm.method, **dataclasses.asdict(arm.dials), **arm.options}

@@ -173,7 +173,8 @@ def _print_plain(found: Comparison, console: Console) -> None:
             "moves figures, and by how much only experiments tell",
         )
     if rest:
-        say(console, "- not shown: " + ", ".join(f"{n} {what}" for what, n in rest.items()))
+        folded = ", ".join(f"{n} {what}" for what, n in rest.items())
+        say(console, f"- not shown: {folded.replace('every run', 'both')}")
 
 
 def _headlines(arm: ArmCompared) -> list[Movement]:

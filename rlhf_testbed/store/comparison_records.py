@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 from rlhf_testbed.shared.record import Figure, Record
 
-What: TypeAlias = Literal["setting", "arm", "base policy", "source", "library", "made by"]
+What: TypeAlias = Literal["setting", "bound", "arm", "base policy", "source", "library", "made by"]
 """Of what kind a difference is, in the order in which they are told."""
 Pairing: TypeAlias = Literal["runs", "base policies", "nothing"]
 """What A's and B's runs of an arm were matched by before they were subtracted."""
