@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from rlhf_testbed.cli import main
 from rlhf_testbed.experiment import compare as comparing
+from rlhf_testbed.experiment.changed import Pair
+from rlhf_testbed.experiment.changed import read as read_pairs
 from rlhf_testbed.experiment.compare import compare
 from rlhf_testbed.experiment.moved import compared, matched
 from rlhf_testbed.judging.episode import judge_all
@@ -457,6 +460,40 @@ def test_a_published_experiment_has_figures_alone(two: tuple[Path, Path], tmp_pa
         f"B: settings: {tmp_path / 'experiment.yaml'} is not there",
         "generations (both, neither): no two runs with the same seeds are here",
     ]
+
+
+def test_the_smaller_bound_of_the_two_counts(two: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copy2(two[0] / "results.json", tmp_path)
+    change(tmp_path / "results.json", bounds={"threat_1": 0.05, "threat_2": 0.5})
+    for a, b in ((two[0], tmp_path), (tmp_path, two[0])):
+        found = compare(a, b)
+        bounds = {one.figure: one.bound for one in found.arms[0].figures}
+        assert (bounds["threat_1"], bounds["threat_2"]) == (0.05, 0.3)
+        assert [one.name for one in found.differing] == ["threat_1", "threat_2"]
+
+
+def test_a_scenario_is_the_same_where_prompt_and_facts_are(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    write_run(a)
+    shutil.copytree(a, b)
+    file = RunDirectory(b).generations("held_out")
+    rows = ledger.read(file)
+    rows[0] = replace(rows[0], prompt=f"{rows[0].prompt} again")
+    rows[1] = replace(rows[1], facts_json=rows[2].facts_json)
+    rows[3] = replace(rows[3], concealable=["coin"])
+    ledger.write(file, rows)
+    counts = compare(a, b).arms[0].responses
+    assert counts is not None
+    assert (counts.other_facts, counts.scenarios) == (3, len(rows) - 3)
+
+
+def test_no_scenario_is_an_example_twice(two: tuple[Path, Path]) -> None:
+    pair = Pair("both", *(RunDirectory(one / "both" / "seed-1") for one in two))
+    found = read_pairs([pair, pair], 3)
+    assert found.counts is not None
+    assert found.counts.runs == 2
+    scenarios = [both[0].row.scenario_id for _, both in found.examples]
+    assert len(set(scenarios)) == len(scenarios) == 3
 
 
 def test_sources_versions_and_base_policies_that_differ_are_told(tmp_path: Path) -> None:

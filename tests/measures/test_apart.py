@@ -49,6 +49,22 @@ def test_groups_within_a_bound_by_hand() -> None:
         assert unpaired(a, b, bound=2.0).p_equivalent == pytest.approx(one_away)
 
 
+def test_a_bound_beside_groups_of_other_size_and_variance_by_hand() -> None:
+    freedom = (7 / 3) ** 2 / (1 + (4 / 3) ** 2 / 2)
+    one_away = scipy.stats.t.sf(1 / math.sqrt(7 / 3), freedom)
+    few, many = [4.0, 6.0], [1.0, 3.0, 5.0]
+    for a, b in ((few, many), (many, few)):
+        assert unpaired(a, b, bound=3.0).p_equivalent == pytest.approx(one_away)
+
+
+def test_one_constant_group_leaves_the_others_variance() -> None:
+    # The mean of 0 and 1 has the error 0.5 on one degree of freedom, for which t(0.975) is 12.706.
+    for a, b, difference in (([1.0, 1.0], [0.0, 1.0], 0.5), ([0.0, 1.0], [1.0, 1.0], -0.5)):
+        found = unpaired(a, b)
+        half = 6.3531024
+        assert found[:3] == pytest.approx((difference, difference - half, difference + half))
+
+
 def test_constant_groups_have_a_point_and_the_limits_of_p() -> None:
     assert unpaired([1.0, 1.0], [0.5, 0.5], bound=0.6) == Apart(0.5, 0.5, 0.5, 0.0, 0.0)
     assert unpaired([0.5, 0.5], [1.0, 1.0], bound=0.5) == Apart(-0.5, -0.5, -0.5, 0.0, 1.0)
