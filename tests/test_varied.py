@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from conftest import SMALL
-from rlhf_testbed.experiment.claim import claim
+from rlhf_testbed.experiment.claim import asked_for, claim
 from rlhf_testbed.experiment.jobs import base_policies, is_run, missing
 from rlhf_testbed.experiment.plan import Experiment, Run, plan
 from rlhf_testbed.experiment.results import elsewhere, runs_measured, summarise
@@ -21,8 +21,9 @@ from rlhf_testbed.report import dose
 from rlhf_testbed.report.table import print_arms
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.record import read, read_settings, write
+from rlhf_testbed.shared.record import read, read_settings, write, write_settings
 from rlhf_testbed.store.experiment_records import ExperimentFile, Gate, GatesFile, Results
+from rlhf_testbed.store.generations import run_told, runs_in
 from rlhf_testbed.store.run_records import JudgedBy, Measures, ProxyAndGold
 from rlhf_testbed.store.runs_table import read_results, write_results
 from rlhf_testbed.tasks.base import Dials
@@ -281,6 +282,11 @@ def test_an_arm_of_ones_own_is_like_any(tmp_path: Path) -> None:
     assert arm.settings == {"overseer": "noisy", "kl_coef": 0.05}
     assert results.arms["both"].settings["overseer"] == "scripted"
     assert results.contrasts == []
+    write_settings(planned.folder / ExperimentFile.file, asked_for(planned), "# x\n")
+    runs = [(one, one.settings()) for one in runs_in(planned.folder)]
+    assert [run_told(*one) for one in runs] == [
+        *("both, seed 0", "both, seed 1", "half-seen, seed 0", "half-seen, seed 1"),
+    ]
     console = Console(width=100, record=True)
     print_arms(results, console)
     assert f"- (half-seen): {arm.summary}" in console.export_text()
@@ -379,7 +385,7 @@ def test_what_set_can_not_set_is_one_line(entry: str, says: str, tmp_path: Path)
 
 
 def test_seeds_are_added_to_one_arm_and_nothing_else_is_run(tmp_path: Path) -> None:
-    text = "arms: [neither, both, habit]\nseeds: 0-4\n"
+    text = "arms: [neither, both, goal_only]\nseeds: 0-4\n"
     first = _fabricate(_planned(tmp_path, text))
     write_results(first.folder, summarise(first))
     more = _planned(tmp_path, text, arms=["both"], seeds="5-9")
@@ -389,9 +395,9 @@ def test_seeds_are_added_to_one_arm_and_nothing_else_is_run(tmp_path: Path) -> N
     assert {name: arm.runs.seeds for name, arm in results.arms.items()} == {
         "neither": [0, 1, 2, 3, 4],
         "both": list(range(10)),
-        "habit": [0, 1, 2, 3, 4],
+        "goal_only": [0, 1, 2, 3, 4],
     }
-    pair = next(one for one in results.contrasts if one.arms == ("neither", "both"))
+    pair = next(one for one in results.contrasts if one.arms == ("goal_only", "both"))
     assert pair.runs == 5
     write_results(more.folder, results)
     assert runs_measured(first)["both"] == [Run(0, seed) for seed in range(10)]

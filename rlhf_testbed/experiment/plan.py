@@ -12,7 +12,6 @@ Every run is the one that `accelerate launch -m rlhf_testbed.train --config conf
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from rlhf_testbed.settings.parsing import parse_run, parse_seeds
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError, unknown
 from rlhf_testbed.shared.files import file_name
-from rlhf_testbed.store.run_directory import RunDirectory
+from rlhf_testbed.store.run_directory import FOLDER, RunDirectory
 from rlhf_testbed.store.run_records import Measures
 from rlhf_testbed.tasks.base import Task
 
@@ -158,7 +157,7 @@ def measured_in(folder: Path, own: int) -> list[Run]:
     """The measured runs in an arm's folder; `own` is the base seed that no name tells."""
     found = []
     for path in folder.glob("seed-*"):
-        match = re.fullmatch(r"seed-(\d+)(?:-base-(\d+))?", path.name)
+        match = FOLDER.fullmatch(path.name)
         if match and (RunDirectory(path).evaluation() / Measures.file).exists():
             found.append(Run(int(match[2] or own), int(match[1])))
     return sorted(found)

@@ -29,8 +29,9 @@ from rlhf_testbed.settings.plugins import faults_told
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError, looked_up, unknown
 from rlhf_testbed.store import ledger, verdicts
+from rlhf_testbed.store.experiment_records import ExperimentFile
 from rlhf_testbed.store.ledger import Row
-from rlhf_testbed.store.run_directory import RunDirectory, Stage
+from rlhf_testbed.store.run_directory import FOLDER, RunDirectory, Stage
 from rlhf_testbed.store.run_records import KNOWING, JudgedBy
 from rlhf_testbed.tasks.base import Task, Verdict
 
@@ -142,7 +143,7 @@ def found(path: Path, wanted: Filter, stage: Stage = "training") -> Iterator[Gen
     """The generations that the filter admits, one by one as they are read; raises `UsageError`."""
     runs = [(directory, directory.settings()) for directory in runs_in(path)]
     names = {
-        "arm": [{str(run.study.arm), arm_of(directory, run)} for directory, run in runs],
+        "arm": [{arm, arm.partition(" ")[0]} for arm in (arm_of(*one) for one in runs)],
         "seed": [{str(run.seed)} for _, run in runs],
         "base_seed": [{str(run.base.base_seed)} for _, run in runs],
     }
@@ -226,12 +227,14 @@ def of_stage(stage: Stage, directory: RunDirectory, run: RunConfig) -> Iterator[
 
 
 def arm_of(directory: RunDirectory, run: RunConfig) -> str:
-    """The arm of a run, with the dials that its experiment varied: `both randomised=0.1`.
+    """The arm of a run, with what its experiment varied: `both randomised=0.1`; or one of the
+    experiment's own.
 
     The task's name where a run has no arm.
     """
-    arm, folder = run.study.arm or run.study.task, directory.path.parent.name
-    return folder if folder.startswith(f"{arm} ") else arm
+    arm, folder = run.study.arm or run.study.task, directory.path.parent
+    own = FOLDER.fullmatch(directory.path.name) and (folder.parent / ExperimentFile.file).is_file()
+    return folder.name if own or folder.name.startswith(f"{arm} ") else arm
 
 
 def run_told(directory: RunDirectory, run: RunConfig) -> str:

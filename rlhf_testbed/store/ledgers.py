@@ -10,7 +10,6 @@ of its answer; files of runs that a filter leaves out are not opened. docs/METRI
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,9 +25,8 @@ from rlhf_testbed.store import ledger, verdicts
 from rlhf_testbed.store.experiment_records import ExperimentFile
 from rlhf_testbed.store.generations import runs_in
 from rlhf_testbed.store.pieces import counting
-from rlhf_testbed.store.run_directory import RunDirectory, Stage
+from rlhf_testbed.store.run_directory import FOLDER, RunDirectory, Stage
 
-FOLDER = re.compile(r"seed-(\d+)(?:-base-(\d+))?")
 WHOSE = (("arm", pa.string()), ("base_seed", pa.int64()), ("seed", pa.int64()))
 """The columns that tell a row's run."""
 

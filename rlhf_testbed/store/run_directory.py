@@ -21,6 +21,7 @@ The runs of an experiment share their base policies, in `base/` beside the arms.
 
 from __future__ import annotations
 
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ from rlhf_testbed.store.run_records import (
 Stage: TypeAlias = Literal["training", "held_out", "base"]
 """Where generations come from: training; after it the selected policy on held-out scenarios; the
 base policy on the same ones."""
+FOLDER = re.compile(r"seed-(\d+)(?:-base-(\d+))?")
+"""What an experiment calls the folder of a run: its seed and, where it isn't that of the settings,
+the base policy's."""
 STAGES: tuple[Stage, ...] = ("training", "held_out", "base")
 
 
