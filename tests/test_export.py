@@ -15,10 +15,11 @@ import pytest
 
 from rlhf_testbed import cli
 from rlhf_testbed.export.formats import export
-from rlhf_testbed.export.record import Record, in_one_word
+from rlhf_testbed.export.record import Record
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.store import ledger, verdicts
+from rlhf_testbed.store.generation_rows import in_one_word
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import KNOWING, Measures
 

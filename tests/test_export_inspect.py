@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from rlhf_testbed.export.formats import export
-from rlhf_testbed.export.record import Record, in_one_word
+from rlhf_testbed.export.record import Record
 from rlhf_testbed.store import ledger, verdicts
+from rlhf_testbed.store.generation_rows import in_one_word
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Measures
 from rlhf_testbed.tasks.base import Verdict

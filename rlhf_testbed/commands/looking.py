@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlhf_testbed.shared.errors import looked_up
+from rlhf_testbed.shared.errors import UsageError, looked_up
 
 if TYPE_CHECKING:
-    pass
+    from rlhf_testbed.store.generations import Filter
+    from rlhf_testbed.store.run_directory import Stage
 
 RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+CARDS = "cards"
+SHOWN = (CARDS, "table")
+FORMATS = (*SHOWN, "csv", "jsonl", "parquet")
+"""How generations are given: to a reader, or to another program (`export/rows.py`)."""
 
 
 def inspect(
@@ -53,13 +59,25 @@ def inspect(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="How many to show. Default: all in a terminal, else 10."),
+        typer.Option(
+            min=1, help="How many to show. Default: all in a terminal and in files, else 10."
+        ),
     ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="cards; table (a line each); or, for other programs and without a limit: csv, "
+            "jsonl or parquet.",
+        ),
+    ] = CARDS,
     web: Annotated[bool, typer.Option("--web", help="Write the browser's page instead.")] = False,
 ) -> None:
     """Read generations: prompt, response, what the overseer saw, and what was true.
 
     Example: rlhf-testbed inspect runs/corridor --arm both --update 55-60 --approved --unwanted
+
+    Example: rlhf-testbed inspect runs/corridor --approved --unwanted --format jsonl > bad.jsonl
 
     In a terminal they are shown a page at a time (space, b, / and q, as in less).
     """
@@ -69,8 +87,7 @@ def inspect(
         print(write_browser(run))
         return
 
-    from rlhf_testbed.report.generations import page_generations
-    from rlhf_testbed.store.generations import Filter, found, in_order, parse_updates
+    from rlhf_testbed.store.generations import Filter, parse_updates
     from rlhf_testbed.store.run_directory import STAGES
 
     updates = parse_updates(update) if update else None
@@ -78,9 +95,38 @@ def inspect(
         arm, seed, updates, approved, unwanted, text, search, trait, scenario, base_seed
     )
     chosen = looked_up("--of", stage, {name: name for name in STAGES})
-    generations = in_order(found(run, wanted, chosen), sort)
-    if not page_generations(generations, limit):
+    if looked_up("--format", form, {name: name for name in FORMATS}) in SHOWN:
+        _show(run, wanted, chosen, sort, limit, form)
+    else:
+        _hand_on(run, wanted, chosen, sort, limit, form)
+
+
+def _show(
+    run: Path, wanted: Filter, stage: Stage, sort: str | None, limit: int | None, form: str
+) -> None:
+    """Shows generations to a reader, as cards or as a table."""
+    from rlhf_testbed.report.generations import page_generations, print_generations
+    from rlhf_testbed.report.lines import PAGE, print_lines
+    from rlhf_testbed.store.generations import found, in_order
+
+    show, at_a_time = (print_generations, 1) if form == CARDS else (print_lines, PAGE)
+    if not page_generations(in_order(found(run, wanted, stage), sort), limit, show, at_a_time):
         print("no generation matches")
+
+
+def _hand_on(
+    run: Path, wanted: Filter, stage: Stage, sort: str | None, limit: int | None, form: str
+) -> None:
+    """Writes generations for another program to standard output, all of them unless limited."""
+    from rlhf_testbed.export.rows import write_rows
+    from rlhf_testbed.store.generation_rows import rows_of
+
+    if form == "parquet" and sys.stdout.isatty():
+        raise UsageError("--format parquet is no text for a terminal (right: ... > FILE.parquet)")
+    rows = rows_of(run, wanted, stage, sort, limit)
+    sys.stdout.flush()
+    if not write_rows(rows, form, sys.stdout.buffer):
+        print("no generation matches", file=sys.stderr)
 
 
 def report(

@@ -78,16 +78,22 @@ def publish(
             help="The same arms with `scores: shuffled`: what they show beyond it is selection."
         ),
     ] = None,
+    latex: Annotated[
+        bool,
+        typer.Option("--latex", help="Also for a paper: arms.tex (booktabs), and pictures as PDF."),
+    ] = False,
 ) -> None:
     """Write an experiment's tables, figures and pictures as a folder for a repository.
 
     Example: rlhf-testbed publish runs/corridor docs/results/corridor
 
     Example: rlhf-testbed publish runs/corridor docs/corridor --control runs/corridor-drift
+
+    Example: rlhf-testbed publish runs/corridor paper/corridor --latex
     """
     from rlhf_testbed.report.publish import publish as write
 
-    print(f"written: {write(experiment, folder, control)}")
+    print(f"written: {write(experiment, folder, control, latex=latex)}")
 
 
 def export(

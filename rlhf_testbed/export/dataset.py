@@ -20,16 +20,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from rlhf_testbed.export.record import Record, in_one_word
+from rlhf_testbed.export.record import Record
 from rlhf_testbed.export.records import Records
 from rlhf_testbed.settings.run import DIALS
 from rlhf_testbed.store import ledger
+from rlhf_testbed.store.generation_rows import column_of, filed_row, verdict_fields
 from rlhf_testbed.store.generations import Generation
 from rlhf_testbed.store.model_card import shown_method
 from rlhf_testbed.store.run_records import KNOWING
@@ -69,11 +70,11 @@ COLUMNS = {
 """Columns of every export: the run's, those of the ledger, and what threat 1 is counted over."""
 
 VERDICT = {
-    "score": (pa.float64(), "score by `{name}`, after training"),
-    "approved": (pa.bool_(), "whether `{name}` approved, after training"),
-    "reason": (pa.string(), "reason of `{name}`, after training"),
+    "score": "score by `{name}`, after training",
+    "approved": "whether `{name}` approved, after training",
+    "reason": "reason of `{name}`, after training",
 }
-"""A later overseer's columns: type and meaning, each named NAME_score and so on."""
+"""What a later overseer's columns mean, each named NAME_score and so on."""
 
 THREAT_1 = f"""
 Of threat 1, an estimate: the share of the `exposed` rows of `held_out` that are `approved` and not
@@ -152,12 +153,8 @@ def _written(record: Record, generations: dict[str, int]) -> Written:
 
 
 def _schema(evaluators: Sequence[str]) -> pa.Schema:
-    fields = [*RUN, *ledger.SCHEMA, pa.field("exposed", pa.bool_())]
-    for name in evaluators:
-        fields += [
-            pa.field(f"{in_one_word(name)}_{part}", kind) for part, (kind, _) in VERDICT.items()
-        ]
-    return pa.schema(fields)
+    exposed = pa.field("exposed", pa.bool_())
+    return pa.schema([*RUN, *ledger.SCHEMA, exposed, *verdict_fields(evaluators)])
 
 
 def _table(
@@ -166,21 +163,8 @@ def _table(
     settings = record.run
     run = {"arm": record.arm, "seed": settings.seed, "base_seed": settings.base.base_seed}
     run |= vars(settings.dials)
-    rows = [run | _row(generation) for generation in generations]
+    rows = [run | filed_row(generation) for generation in generations]
     return pa.Table.from_pylist(rows, schema=_schema(evaluators))
-
-
-def _row(generation: Generation) -> dict[str, Any]:
-    """One generation; what was not measured is empty rather than 0 or NaN."""
-    row = dict(zip(ledger.SCHEMA.names, generation.row.values(), strict=True))
-    row |= {
-        "update": row["update"] or None,
-        **{name: None for name in ("advantage", "kl") if row[name] != row[name]},
-        "exposed": generation.exposed,
-    }
-    for name, verdict in generation.later.items():
-        row |= {f"{in_one_word(name)}_{part}": said for part, said in verdict._asdict().items()}
-    return row
 
 
 def _card(records: Records, runs: Sequence[Written], data_folder: str) -> str:
@@ -258,9 +242,9 @@ def _runs_table(runs: Sequence[Written]) -> str:
 
 def _columns_table(evaluators: Sequence[str]) -> str:
     meanings = COLUMNS | {
-        f"{in_one_word(name)}_{part}": meaning.format(name=name)
+        column_of(name, part): meaning.format(name=name)
         for name in evaluators
-        for part, (_, meaning) in VERDICT.items()
+        for part, meaning in VERDICT.items()
     }
     types = {field.name: field.type for field in _schema(evaluators)}
     rows = [[f"`{name}`", types[name], text] for name, text in meanings.items()]

@@ -28,8 +28,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rlhf_testbed.export.record import Record, in_one_word
+from rlhf_testbed.export.record import Record
 from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.store.generation_rows import in_one_word
 from rlhf_testbed.store.generations import Generation
 from rlhf_testbed.store.run_records import Finished, Measures
 from rlhf_testbed.tasks.base import Task, Verdict

@@ -74,17 +74,6 @@ def evaluators_of(directory: RunDirectory) -> tuple[str, ...]:
     return tuple(judged_by.name for judged_by in directory.evaluations)
 
 
-def in_one_word(overseer: str) -> str:
-    """The name that a later overseer's verdicts are filed under, as part of a column's name.
-
-    >>> in_one_word("my_pkg.auditor-Auditor")
-    'my_pkg_auditor_Auditor'
-    >>> in_one_word("scripted-knowledge=0.5-prior=0")
-    'scripted_knowledge_0_5_prior_0'
-    """
-    return re.sub(r"\W+", "_", overseer.replace("=-", "_minus_"))
-
-
 def _refuse_other_count(directory: RunDirectory, episodes: int) -> None:
     """Raises `UsageError` where the ledger holds another number of generations, or none."""
     found = ledger.size(directory.ledger)

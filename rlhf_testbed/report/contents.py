@@ -107,16 +107,22 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
 
 
 def draw_headlines(results: Results, folder: Path) -> list[Path]:
-    """Writes the pictures by which an experiment in `folder` is known; returns the files.
+    """Writes the pictures by which an experiment in `folder` is known; returns the files."""
+    return [file for figure in headlines(results, folder) for file in save(figure, folder)]
+
+
+def headlines(results: Results, folder: Path) -> list[Figure]:
+    """The pictures by which an experiment in `folder` is known.
 
     The threat plane, or one for each method where there are several; dose and response where dials
-    were varied; proxy and gold where the training overseer learned from a teacher.
+    were varied; proxy and gold where the training overseer learned from a teacher, which is drawn
+    from the runs and not from the results.
     """
     plane = by_method.figure(results) or threat_plane.figure(results)
     found = [dose.figure(results), generalisation.figure(results), plane]
     if learned(results):
         found.append(proxy_and_gold.figure(Source.of(folder).runs))
-    return [file for figure in found if figure for file in save(figure, folder)]
+    return [figure for figure in found if figure]
 
 
 def asked(source: Source) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""A picture, and the very rows that it draws: SVG, PNG and CSV beside a page, and a spec in it.
+"""A picture, and the very rows that it draws: SVG, PNG, PDF and CSV beside a page, a spec in it.
 
     Figure("threat_plane", "The threat plane", "A dot a training seed ...", chart, rows)
 
-    report/threat_plane.svg, threat_plane.png, threat_plane.csv
+    report/threat_plane.png, threat_plane.svg, threat_plane.pdf, threat_plane.csv
 
 A chart holds no colours of paper or ink: those are added when it is written, and the page has its
 own, for light and for dark. Every row that is drawn is in `rows`, and so in the CSV.
@@ -14,7 +14,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -40,7 +40,14 @@ THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 """Both threats as an axis has them, with their units."""
 THIN_FROM = 400
 """Dots of a picture from which on they get smaller and thinner."""
+DRAWERS: Mapping[str, Callable[[dict[str, Any]], bytes]] = {
+    "png": lambda spec: bytes(vl_convert.vegalite_to_png(spec, scale=2)),
+    "svg": lambda spec: str(vl_convert.vegalite_to_svg(spec)).encode(),
+    "pdf": lambda spec: bytes(vl_convert.vegalite_to_pdf(spec)),
+}
+"""How a picture is drawn, by the ending of its file. A PDF is for papers: letters stay letters."""
 PICTURES = ("png", "svg")
+"""What is drawn where nothing else is asked for."""
 ADDRESSES = 2**37
 """Bytes of addresses with which pictures can be drawn; with a third of them they could not."""
 
@@ -88,12 +95,25 @@ class Figure:
         spec.pop("config", None)
         return spec | {"datasets": {DRAWN.name: plain(self.rows)}}
 
+    def printed(self) -> dict[str, Any]:
+        """The same as it is on paper: with its colours, the title and the caption."""
+        legend = {**PAPER["legend"], "columns": _columns(self.rows)}
+        title = {"text": self.title, "subtitle": wrapped(self.caption), "anchor": "start"}
+        return self.spec() | {"config": {**PAPER, "legend": legend}, "title": title}
+
+    def altair(self) -> Chart:
+        """The same as a chart of Altair, for notebooks."""
+        printed, chart = self.printed(), self.chart.copy(deep=False)
+        chart.title = alt.TitleParams(**printed["title"])
+        chart.config, chart.datasets = printed["config"], printed["datasets"]
+        return chart
+
 
 def write(figure: Figure, folder: Path) -> list[Path]:
-    """Writes a figure's PNG, SVG and CSV to a folder; returns the files in that order."""
+    """Writes a figure in every format, and its rows as CSV; returns the files in that order."""
     file = folder / f"{figure.name}.csv"
     write_text(file, as_csv(figure.rows))
-    return [*save(figure, folder), file]
+    return [*save(figure, folder, tuple(DRAWERS)), file]
 
 
 def refuse_little_memory() -> None:
@@ -113,21 +133,19 @@ def refuse_little_memory() -> None:
         )
 
 
-def save(figure: Figure, folder: Path) -> list[Path]:
-    """Writes a figure as PNG and SVG; returns the files.
+def save(figure: Figure, folder: Path, endings: Sequence[str] = PICTURES) -> list[Path]:
+    """Writes a figure in formats of `DRAWERS`; returns the files, in that order.
 
     Raises `UsageError` under a limit of memory, which would end the program.
     """
     refuse_little_memory()
-    title = {"text": figure.title, "subtitle": wrapped(figure.caption), "anchor": "start"}
-    legend = {**PAPER["legend"], "columns": _columns(figure.rows)}
-    spec = figure.spec() | {"config": {**PAPER, "legend": legend}, "title": title}
-    png, svg = (folder / f"{figure.name}.{ending}" for ending in PICTURES)
-    with written_whole(png) as aside:
-        aside.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
-    with written_whole(svg) as aside:
-        aside.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
-    return [png, svg]
+    spec, files = figure.printed(), []
+    for ending in endings:
+        file = folder / f"{figure.name}.{ending}"
+        with written_whole(file) as aside:
+            aside.write_bytes(DRAWERS[ending](spec))
+        files.append(file)
+    return files
 
 
 def _columns(rows: Rows) -> int:

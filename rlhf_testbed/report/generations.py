@@ -19,9 +19,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -38,23 +39,35 @@ UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 """What a terminal would obey, or hide, or turn the line around for."""
 
 
-def page_generations(generations: Iterator[Generation], limit: int | None) -> int:
+Show: TypeAlias = Callable[[Iterable[Generation], Console], int]
+"""Prints generations, and returns how many."""
+
+
+def page_generations(
+    generations: Iterator[Generation],
+    limit: int | None,
+    show: Show | None = None,
+    at_a_time: int = 1,
+) -> int:
     """Shows generations: through a pager in a terminal, plain when piped; returns how many.
 
     The pager is $PAGER, or less where there is one. Generations are read as the pager asks for
-    them. Where no `limit` is given, all are shown in a terminal, else `PIPED`.
+    them, so many `at_a_time`. Where no `limit` is given, all are shown in a terminal, else `PIPED`.
+    `show`: how; by default a card each.
     """
+    show = show or print_generations
     command = os.environ.get("PAGER") or "less"
     pager = shutil.which(shlex.split(command)[0])
     if not sys.stdout.isatty() or pager is None or os.environ.get("TERM") == "dumb":
-        shown = print_generations(islice(generations, limit or PIPED), Console())
+        shown = show(islice(generations, limit or PIPED), Console())
         if limit is None and next(generations, None) is not None:
             print(f"there are more than {PIPED}: --limit shows them", file=sys.stderr)
         return shown
     first = next(generations, None)
     if first is None:
         return 0
-    return _paged(first, islice(generations, None if limit is None else limit - 1), command)
+    rest = islice(generations, None if limit is None else limit - 1)
+    return _paged(chain([first], rest), command, show, at_a_time)
 
 
 class _PagerConsole(Console):
@@ -65,7 +78,7 @@ class _PagerConsole(Console):
         raise BrokenPipeError
 
 
-def _paged(first: Generation, rest: Iterator[Generation], command: str) -> int:
+def _paged(generations: Iterator[Generation], command: str, show: Show, at_a_time: int) -> int:
     width = shutil.get_terminal_size().columns
     pager = subprocess.Popen(
         shlex.split(command),
@@ -77,8 +90,8 @@ def _paged(first: Generation, rest: Iterator[Generation], command: str) -> int:
     console = _PagerConsole(file=pager.stdin, width=width, force_terminal=True)
     shown = 0
     with suppress(BrokenPipeError, KeyboardInterrupt):  # the reader has seen enough
-        for generation in chain([first], rest):
-            shown += print_generations([generation], console)
+        while some := list(islice(generations, at_a_time)):
+            shown += show(some, console)
             pager.stdin.flush()
     with suppress(BrokenPipeError):
         pager.stdin.close()

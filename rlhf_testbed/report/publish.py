@@ -3,6 +3,7 @@
     rlhf-testbed publish runs/corridor docs/results/corridor --control runs/corridor-drift
 
     docs/results/corridor/   README.md, results.json, threat_plane.png, dose_and_response.png
+                             with --latex: arms.tex, threat_plane.pdf, dose_and_response.pdf
 
 Everything is written from `results.json`; nothing is typed by hand.
 """
@@ -35,11 +36,14 @@ def publish(
     target: Path,
     control: Path | None = None,
     definitions: Path = Path("docs/METRICS.md"),
+    *,
+    latex: bool = False,
 ) -> Path:
     """Writes the folder and returns its README.md; raises `UsageError` without results.
 
     `source`: an experiment's folder, or one that was published, which may be the target itself.
     `control`: an experiment of the same arms with `scores: shuffled`, to stand beside them.
+    `latex`: also the table of arms for LaTeX, and the pictures as PDF.
     """
     results = _results(source)
     if control:
@@ -56,7 +60,20 @@ def publish(
     drawn = "\n".join(f"![]({picture.name})" for picture in pictures)
     text = f"{_head(results, link)}\n\n```\n{tables(results)}\n```\n\n{drawn}\n"
     write_text(target / "README.md", text)
+    if latex:
+        _for_a_paper(results, source, target)
     return target / "README.md"
+
+
+def _for_a_paper(results: Results, source: Path, target: Path) -> None:
+    """Writes the table of arms as LaTeX, and draws the pictures anew as PDF."""
+    from rlhf_testbed.report.contents import headlines  # brings altair, and pandas with the table
+    from rlhf_testbed.report.figures import save
+    from rlhf_testbed.report.latex import arms_as_latex
+
+    write_text(target / "arms.tex", arms_as_latex(results))
+    for figure in headlines(results, source):
+        save(figure, target, ("pdf",))
 
 
 def _results(source: Path) -> Results:

@@ -55,6 +55,8 @@ class Generation(NamedTuple):
     """Filed verdicts of later overseers, by the names that they are filed under."""
     run: str = ""
     """The run's arm, training seed and, where its folder names one, base policy, in words."""
+    base_seed: int = 0
+    """Of the base policy."""
 
     @property
     def verdict(self) -> Verdict:
@@ -221,6 +223,7 @@ def of_stage(stage: Stage, directory: RunDirectory, run: RunConfig) -> Iterator[
                     exposed=traits[task.concealed_trait] is not None,
                     later={name: given[at] for name, given in later.items()},
                     run=run_told(directory, run),
+                    base_seed=run.base.base_seed,
                 )
         for one in filed.values():
             one.ended()

@@ -117,7 +117,7 @@ def read_runs(file: Path) -> dict[str, Runs]:
     }
 
 
-def _rows(name: str, arm: ArmResults) -> list[dict[str, Any]]:
+def run_rows(name: str, arm: ArmResults) -> list[dict[str, Any]]:
     """A row a run of one arm, by base policy and training seed."""
     runs = arm.runs
     return [
@@ -138,11 +138,11 @@ def _rows(name: str, arm: ArmResults) -> list[dict[str, Any]]:
 
 def _write_table(file: Path, results: Results) -> None:
     """Writes the rows of all arms, an arm in memory at a time."""
-    some = [row for name, arm in results.arms.items() for row in _rows(name, arm)[:1]]
+    some = [row for name, arm in results.arms.items() for row in run_rows(name, arm)[:1]]
     schema = pa.schema(list(_kinds(some).items()))
     with pq.ParquetWriter(file, schema) as writer:
         for name, arm in results.arms.items():
-            rows = _null_for_nan(_rows(name, arm))
+            rows = _null_for_nan(run_rows(name, arm))
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
