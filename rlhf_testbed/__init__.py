@@ -16,15 +16,8 @@ from typing import TYPE_CHECKING, Any
 from rlhf_testbed.aliases import install
 
 if TYPE_CHECKING:
-    from rlhf_testbed.api import (
-        Experiment,
-        Run,
-        UsageError,
-        load,
-        load_experiment,
-        load_run,
-        threat_plane,
-    )
+    from rlhf_testbed.api import Experiment, Run, load, load_experiment, load_run, threat_plane
+    from rlhf_testbed.shared.errors import UsageError
 
 __all__ = [
     "Experiment",

@@ -111,7 +111,7 @@ def test_all_are_written_and_no_more_than_the_limit(inspected: Inspected) -> Non
 
 
 def test_a_reader_that_has_seen_enough_ends_it_in_peace(tmp_path: Path) -> None:
-    write_run(tmp_path / "run", updates=40, episodes=64)
+    write_run(tmp_path / "run", updates=8, episodes=64, measured=False)
     words = ["inspect", str(tmp_path / "run"), "--format", "jsonl"]
     command = [sys.executable, "-c", PROGRAM, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
@@ -122,6 +122,12 @@ def test_a_reader_that_has_seen_enough_ends_it_in_peace(tmp_path: Path) -> None:
         said = program.stderr.read().decode()
         program.wait()
     assert "Traceback" not in said
+
+
+def test_parquet_goes_through_a_pipe_which_has_no_place_to_seek(run: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, "inspect", str(run), "--format", "parquet"]
+    out = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    assert pq.read_table(pa.BufferReader(out)).num_rows == 32
 
 
 def test_no_match_is_said_beside_it(inspected: Inspected) -> None:
