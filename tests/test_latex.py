@@ -12,6 +12,7 @@ import pytest
 
 from rlhf_testbed import cli
 from rlhf_testbed.report.latex import arms_as_latex, cell, escaped
+from rlhf_testbed.report.page import write_report
 from rlhf_testbed.report.publish import publish
 from rlhf_testbed.report.table import COLUMNS
 from rlhf_testbed.store.runs_table import read_results
@@ -88,6 +89,15 @@ def test_publish_writes_them_where_they_are_asked_for(
     assert not ended.value.code
     assert (tmp_path / "paper/arms.tex").read_text() == arms_as_latex(read_results(folder))
     assert (tmp_path / "paper/threat_plane.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_report_has_its_pictures_as_pdf_where_they_are_asked_for(folder: Path) -> None:
+    report = write_report(folder, pdf=True).parent
+    drawn = {file.stem for file in report.glob("*.png")}
+    assert "threat_plane" in drawn
+    assert len(drawn) > 3
+    assert {file.stem for file in report.glob("*.pdf")} == drawn
+    assert b"/Font" in (report / "threat_plane.pdf").read_bytes()
 
 
 def test_what_was_published_can_be_published_for_a_paper(folder: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_every_section_with_data_has_its_pictures_beside_the_page(
         "response_to_selection",
         "proxy_and_gold",
     ):
-        assert {f"{figure}.{ending}" for ending in ("png", "svg", "pdf", "csv")} <= names
+        assert {f"{figure}.svg", f"{figure}.png", f"{figure}.csv"} <= names
     assert "measures.csv" in names
 
 
@@ -136,7 +136,7 @@ def _same(file: Path, drawn: list[dict[str, Any]]) -> bool:
 
 def test_nothing_is_asked_for_from_elsewhere(page: Page) -> None:
     local = {link for link in page.links if not link.startswith(("#", "data:"))}
-    assert all(re.fullmatch(r"\w+\.(svg|png|pdf|csv)", link) for link in local)
+    assert all(re.fullmatch(r"\w+\.(svg|png|csv)", link) for link in local)
     (policy,) = re.findall(r"default-src 'none'; script-src[^\"]*", html.unescape(page.source))
     assert "'unsafe-inline'" not in policy.split(";")[1]
 

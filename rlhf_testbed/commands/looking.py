@@ -131,6 +131,9 @@ def _hand_on(
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run, or an experiment.", metavar="RUN")],
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Also write every picture as PDF, for a paper.")
+    ] = False,
 ) -> None:
     """Write the report: one page with verdicts, pictures and every generation. Opens from disk.
 
@@ -138,7 +141,7 @@ def report(
     """
     from rlhf_testbed.report.page import write_report
 
-    print(write_report(run))
+    print(write_report(run, pdf=pdf))
 
 
 def compare(

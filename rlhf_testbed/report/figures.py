@@ -1,8 +1,8 @@
-"""A picture, and the very rows that it draws: SVG, PNG, PDF and CSV beside a page, a spec in it.
+"""A picture, and the very rows that it draws: SVG, PNG and CSV beside a page, and a spec in it.
 
     Figure("threat_plane", "The threat plane", "A dot a training seed ...", chart, rows)
 
-    report/threat_plane.png, threat_plane.svg, threat_plane.pdf, threat_plane.csv
+    report/threat_plane.svg, threat_plane.png, threat_plane.csv; asked for, threat_plane.pdf
 
 A chart holds no colours of paper or ink: those are added when it is written, and the page has its
 own, for light and for dark. Every row that is drawn is in `rows`, and so in the CSV.
@@ -47,7 +47,7 @@ DRAWERS: Mapping[str, Callable[[dict[str, Any]], bytes]] = {
 }
 """How a picture is drawn, by the ending of its file. A PDF is for papers: letters stay letters."""
 PICTURES = ("png", "svg")
-"""What is drawn where nothing else is asked for."""
+"""What is drawn where nothing else is asked for: a PDF takes as long as either."""
 ADDRESSES = 2**37
 """Bytes of addresses with which pictures can be drawn; with a third of them they could not."""
 
@@ -110,10 +110,10 @@ class Figure:
 
 
 def write(figure: Figure, folder: Path) -> list[Path]:
-    """Writes a figure in every format, and its rows as CSV; returns the files in that order."""
+    """Writes a figure's PNG, SVG and CSV to a folder; returns the files in that order."""
     file = folder / f"{figure.name}.csv"
     write_text(file, as_csv(figure.rows))
-    return [*save(figure, folder, tuple(DRAWERS)), file]
+    return [*save(figure, folder), file]
 
 
 def refuse_little_memory() -> None:

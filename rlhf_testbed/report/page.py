@@ -59,14 +59,19 @@ class Script(NamedTuple):
     digest: str
 
 
-def write_report(path: Path) -> Path:
-    """Writes the report of a run or an experiment; returns the page. Raises `UsageError`."""
+def write_report(path: Path, *, pdf: bool = False) -> Path:
+    """Writes the report of a run or an experiment; returns the page. Raises `UsageError`.
+
+    `pdf`: every picture also as PDF, for a paper.
+    """
     source = Source.of(path)
     gathered = gather(source)
     drawn = contents.pictures(source, gathered.histories)
     folder = path / FOLDER
     for figure in drawn:
         figures.write(figure, folder)
+        if pdf:
+            figures.save(figure, folder, ("pdf",))
     write_text(folder / "measures.csv", figures.as_csv(contents.every_measure(source)))
     sections = [(name, [f for f in drawn if f.name in of]) for name, of in contents.ORDER.items()]
     content = {
