@@ -203,7 +203,7 @@ def test_a_finished_run_without_settings_is_set_aside_and_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What two commands in one folder once left behind."""
-    from rlhf_testbed.experiment import run as experiment
+    from rlhf_testbed.experiment import jobs as experiment
 
     folder = tmp_path / "both" / "seed-3"
     folder.mkdir(parents=True)
@@ -211,8 +211,9 @@ def test_a_finished_run_without_settings_is_set_aside_and_trained(
     done: list[Path] = []
     monkeypatch.setattr(experiment, "train", lambda run, *_: done.append(run.output_dir))
     monkeypatch.setattr(experiment, "evaluate", lambda *_: None)
-    words = ["--arm", "both", "--output_dir", str(folder)]
-    experiment.train_and_evaluate(lambda step: None, words, tmp_path / "base")
+    monkeypatch.setattr(experiment, "base_folder", lambda _: folder)
+    run = parse_run(["--arm", "both", "--output_dir", str(folder)])
+    experiment.train_and_evaluate(lambda step: None, run, tmp_path / "base")
     assert done == [folder]
     assert (tmp_path / "both" / "seed-3.interrupted-1" / "finished.json").exists()
 

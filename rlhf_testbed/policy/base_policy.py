@@ -67,7 +67,8 @@ def ensure_base_policy(run: RunConfig, watcher: Watcher | None = None) -> Path:
 
     Progress goes to `watcher`, by default to a live line. Raises `UsageError`.
     """
-    return _cached(run, place_of(run), watcher)
+    place = place_of(run)
+    return place if place.is_dir() else _cached(run, place, watcher)
 
 
 def place_of(run: RunConfig) -> Path:
@@ -148,9 +149,7 @@ def build(wanted: Recipe, folder: Path, watcher: Watcher) -> About:
 
 
 def _cached(run: RunConfig, folder: Path, watcher: Watcher | None) -> Path:
-    """The folder, built in the cache first where it is not there. Nothing is written to look."""
-    if folder.exists():
-        return folder
+    """The folder in the cache, built first, unless somebody else does just that."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
