@@ -384,6 +384,13 @@ def test_what_set_can_not_set_is_one_line(entry: str, says: str, tmp_path: Path)
     assert "\n" not in str(raised.value)
 
 
+def test_what_the_file_varies_can_not_be_set_beside_it(tmp_path: Path) -> None:
+    config = _config(tmp_path, SWEEP)
+    with pytest.raises(UsageError, match=f"--set kl_coef has no effect: {config} varies it"):
+        plan(config, sets=["kl_coef=0.1"])
+    assert len(plan(config, sets=["vary=kl_coef=0,0.1"]).settings) == 2
+
+
 def test_seeds_are_added_to_one_arm_and_nothing_else_is_run(tmp_path: Path) -> None:
     text = "arms: [neither, both, goal_only]\nseeds: 0-4\n"
     first = _fabricate(_planned(tmp_path, text))

@@ -188,6 +188,10 @@ def plan(
     run = parse_run(given)
     refuse_unfit(run)
     every = settings_of(run, config)
+    own = [name for name in told if any(name in one.given for one in every)]
+    if own:
+        at = f"--set {own[0]} has no effect"
+        raise UsageError(f"{at}: {config} varies it (right: --set vary=...)")
     chosen = _chosen(every, arms)
     found = Experiment(
         given=given,

@@ -31,6 +31,8 @@ class Setting(NamedTuple):
     """Options of the task that are its own, as `NAME=VALUE`."""
     settings: Mapping[str, Value] = {}
     """Other settings that are its own."""
+    given: tuple[str, ...] = ()
+    """The names of what `vary` and `methods` give it."""
     like: str = ""
     """The task's arm that it was made from; empty for the task's own."""
     defined: Mapping[str, Mapping[str, Any]] = {}
@@ -71,6 +73,7 @@ class Setting(NamedTuple):
             ),
             options=tuple(told),
             settings=settings,
+            given=tuple(varied),
             like=like,
             defined={
                 **({arm.name: {"like": like, **own}} if like else {}),
@@ -90,6 +93,7 @@ class Setting(NamedTuple):
             name=f"{self.name} {METHOD}={method}",
             arguments=(*self.arguments, f"--{METHOD}", method, *words),
             settings={**self.settings, METHOD: method, **more},
+            given=(*self.given, METHOD),
             defined={**self.defined, f"{METHOD}={method}": more},
         )
 

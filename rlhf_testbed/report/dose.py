@@ -64,7 +64,7 @@ def figure(results: Results) -> Figure | None:
         name="dose_and_response",
         title=f"{results.task}: both threats by {names}",
         caption=f"{over}; {told}",
-        chart=_curves(dials[0], runs, _of(rows)) if curves else _maps(dials, _of(rows)),
+        chart=_curves(dials[0], runs, _of(rows)) if curves else _maps(dials, rows),
         rows=rows,
     )
 
@@ -134,8 +134,9 @@ def _curves(dial: str, runs: int, of_arms: Sequence[str]) -> Chart:
     return alt.concat(*panels, data=DRAWN, columns=2)
 
 
-def _maps(dials: Sequence[str], of_arms: Sequence[str]) -> Chart:
-    panels = []
+def _maps(dials: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Chart:
+    """A map for each arm and threat; the maps of a threat share their colours."""
+    panels, of_arms = [], _of(rows)
     for arm, (threat, heading) in itertools.product(of_arms, THREATS.items()):
         told = heading if len(of_arms) == 1 else f"{heading}, {arm}"
         base = (
@@ -146,9 +147,13 @@ def _maps(dials: Sequence[str], of_arms: Sequence[str]) -> Chart:
                 y=alt.Y(f"{dials[1]}:O", title=titled(dials[1]), sort="descending"),
             )
         )
-        shade = alt.Color("mean:Q", scale=alt.Scale(scheme="viridis"), legend=None)
-        # Half of a share or of a nat: viridis is light above, and white can't be read on it.
-        ink = alt.condition("datum.mean > 0.5", alt.value("black"), alt.value("white"))
+        means = [row["mean"] for row in rows if row["threat"] == threat]
+        low, high = (min(means), max(means)) if means else (0, 1)
+        scale = alt.Scale(scheme="viridis", domain=[low, high])
+        shade = alt.Color("mean:Q", scale=scale, legend=None)
+        # Viridis is light above the middle of its range, and white can't be read on it.
+        light = f"datum.mean > {(low + high) / 2}"
+        ink = alt.condition(light, alt.value("black"), alt.value("white"))
         panels.append(
             alt.layer(
                 base.mark_rect().encode(color=shade),
