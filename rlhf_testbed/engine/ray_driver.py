@@ -150,7 +150,7 @@ class _Driver:
         self.packed: dict[Path, Any] = {}
         able = needs.met_by([node for node in ray.nodes() if node["Alive"]])
         self.names = {node["NodeID"]: told(node) for node in ray.nodes()}
-        answers = _answers(able, folders)
+        answers = _answers(able, folders, orders.preload)
         nodes = [node for node in able if told(node) in answers]
         for node in able:
             if node not in nodes:
@@ -234,11 +234,12 @@ class _Driver:
 
 
 def _answers(
-    nodes: Sequence[Any], folders: Sequence[Shared]
+    nodes: Sequence[Any], folders: Sequence[Shared], preload: Sequence[str]
 ) -> dict[str, tuple[dict[str, str], list[bool]]]:
     """What each node has that results depend on, and which of the folders it sees.
 
-    A node that does not answer is left out: it may just be lost.
+    A node that does not answer is left out: it may just be lost. Each begins to import what jobs
+    will want, which takes seconds.
     """
 
     def look(seen: Sequence[str]) -> tuple[dict[str, str], list[bool]]:
@@ -249,6 +250,10 @@ def _answers(
             from rlhf_testbed.shared.versions import alike
 
             there = alike()
+
+            from rlhf_testbed.engine.server import start_server
+
+            start_server(preload)
         except Exception as error:
             there = {"error": f"{type(error).__name__}: {error}"}
         return there, [os.path.isfile(file) for file in seen]
