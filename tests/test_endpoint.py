@@ -336,6 +336,7 @@ def test_a_cache_that_cant_be_written_is_named(
         judged(endpoint(server, tmp_path), 1)
 
 
+@pytest.mark.slow
 def test_the_key_is_sent_and_shown_nowhere(
     server: ChatServer,
     tmp_path: Path,
@@ -383,6 +384,7 @@ def _trained(folder: Path, options: list[str], *more: str) -> RunDirectory:
     return train(parse_run(arguments), lambda step: None)
 
 
+@pytest.mark.slow
 def test_a_run_by_its_verdicts_is_made_and_judged_again(
     server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -502,11 +504,14 @@ def test_it_judges_within_an_event_loop(server: ChatServer, tmp_path: Path) -> N
 
 
 def test_an_interrupt_ends_it_at_once_and_keeps_what_is_there(
-    server: ChatServer, tmp_path: Path
+    server: ChatServer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Four views are judged; both requests are under way that never end when it comes."""
     main = threading.main_thread().ident
     assert main is not None
+    # Whatever a test before this one has left: some programs take a second signal for the first.
+    before_it = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before_it))
 
     def reply(body: dict[str, Any], before: int) -> Reply:
         if before == 5:

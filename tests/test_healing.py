@@ -64,6 +64,7 @@ def ended(tmp_path: Path, jobs: list[Job], retries: int) -> tuple[list[Failure],
     return failures, read(tmp_path / Jobs.file, Jobs)
 
 
+@pytest.mark.slow
 def test_what_dies_is_tried_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     jobs = [Job("once", die, (tmp_path / "a", 1)), Job("well", note, (tmp_path / "b",))]
     failures, told = ended(tmp_path, jobs, retries=1)
@@ -74,6 +75,7 @@ def test_what_dies_is_tried_again(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert "once: the process was killed by SIGKILL" in capfd.readouterr().err.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_what_dies_too_often_is_told_with_its_last_lines_and_stops_no_other(
     tmp_path: Path,
 ) -> None:

@@ -91,6 +91,7 @@ def test_publish_writes_them_where_they_are_asked_for(
     assert (tmp_path / "paper/threat_plane.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_a_report_has_its_pictures_as_pdf_where_they_are_asked_for(folder: Path) -> None:
     report = write_report(folder, pdf=True).parent
     drawn = {file.stem for file in report.glob("*.png")}
