@@ -115,7 +115,7 @@ def test_the_page_works_as_it_is_written(here: Path, capsys: pytest.CaptureFixtu
     assert json.loads((here / "runs/drift/finished.json").read_text())["updates"] == 2
     with (here / "my_pkg/marker.py").open("a", encoding="utf-8") as source:
         source.write("# now otherwise\n")
-    assert left_with("rlhf-testbed experiment quick.yaml") == 2
+    assert left_with("rlhf-testbed experiment quick.yaml --anyway") == 2
     assert "the source of my_pkg.marker:Marker has changed" in capsys.readouterr().err
 
 
