@@ -16,7 +16,7 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import Step, Watcher
 from rlhf_testbed.shared.record import read
 
-slurm = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("slurm")]
+slurm = [pytest.mark.slow, pytest.mark.timeout(100), pytest.mark.usefixtures("slurm")]
 
 
 def note(watcher: Watcher, file: Path) -> None:
@@ -75,6 +75,12 @@ def test_jobs_run_and_one_that_fails_stops_no_other(
     assert not list((folder / "logs" / "slurm").glob("*.pkl"))
 
 
+def again(file: Path) -> None:
+    """Waits until a job has begun twice: told to end, it might still come to a good end first."""
+    while file.read_text() != "xx":
+        time.sleep(0.05)
+
+
 class TestOnSlurm:
     """What only a real one can show."""
 
@@ -90,6 +96,7 @@ class TestOnSlurm:
                 ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
             )
             subprocess.run(["scontrol", "requeue", told.stdout.split()[0]], check=True)
+            again(folder / "a")
             until.touch()
 
         threading.Thread(target=requeue, daemon=True).start()
@@ -107,8 +114,7 @@ class TestOnSlurm:
                 ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
             )
             subprocess.run(["scancel", "--signal", "USR2", told.stdout.split()[0]], check=True)
-            while (folder / "a").read_text() != "xx":  # or it would end as it is told
-                time.sleep(0.05)
+            again(folder / "a")
             until.touch()
 
         threading.Thread(target=over, daemon=True).start()
@@ -128,6 +134,7 @@ class TestOnSlurm:
                 ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
             )
             subprocess.run(["scancel", "--signal", "KILL", told.stdout.split()[0]], check=True)
+            again(folder / "a")
             until.touch()
 
         threading.Thread(target=cancel, daemon=True).start()
@@ -140,8 +147,6 @@ class TestOnSlurm:
             run("slurm", [Job("a", note, (folder / "a",))], folder, partition="nowhere")
         assert "\n" not in str(told.value)
         assert "partition" in str(told.value)
-        with pytest.raises(UsageError, match=r"--engine slurm: .*not available"):
-            run("slurm", [Job("a", note, (folder / "a",))], folder, cpus=512)
         assert not (folder / "a").exists()
 
 
