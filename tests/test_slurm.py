@@ -133,7 +133,7 @@ class TestOnSlurm:
             told = subprocess.run(
                 ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
             )
-            subprocess.run(["scancel", "--signal", "KILL", told.stdout.split()[0]], check=True)
+            subprocess.run(["scancel", told.stdout.split()[0]], check=True)
             again(folder / "a")
             until.touch()
 
