@@ -2,14 +2,14 @@
 
     make engines    python tests/engines.py --to docs/results/engines
 
-    one run at a time           271.0 s
-    local, 2 at a time          142.0 s   0.52 of it
-    ray, two nodes of a CPU     149.0 s   1.05 times local; 1893 files of runs, 0 differ
-    ray, a node killed          188.0 s   3 of 21 jobs tried again; 1893 files of runs, 0 differ
-    local, 200 empty jobs         5.0 s   25 ms of a core each
-    ray, 200 empty jobs           6.0 s   30 ms of a core each
-    1,000 jobs at a time, 60 s    2.0 s   of CPU, by whoever follows 10,000 that step once a second
-    status of 10,000 runs         1.0 s   at most 2 s
+    one run at a time           220.2 s
+    local, 200 empty jobs         5.7 s   57 ms of a core each
+    ray, 200 empty jobs          38.0 s   380 ms of a core each
+    local, 2 at a time          116.4 s   0.53 of it
+    ray, two nodes of a CPU     163.9 s   1.41 times local; 920 files of runs, 0 differ
+    ray, a node killed          192.1 s   1 of 21 jobs tried again; 920 files of runs, 0 differ
+    1,000 jobs at a time, 60 s    0.6 s   of CPU, by whoever follows 10,000 that step once a second
+    status of 10,000 runs         0.8 s   at most 2 s
 
 All side by side on one machine: `local` before and after Ray, so that what else it does shows. A
 file differs where its bytes do; those that tell of a time or a place are left out.

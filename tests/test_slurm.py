@@ -16,7 +16,9 @@ from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.progress import Step, Watcher
 from rlhf_testbed.shared.record import read
 
-slurm = [pytest.mark.slow, pytest.mark.timeout(100), pytest.mark.usefixtures("slurm")]
+PATIENCE = 60.0
+"""Seconds in which a job should have begun again."""
+slurm = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("slurm")]
 
 
 def note(watcher: Watcher, file: Path) -> None:
@@ -75,10 +77,29 @@ def test_jobs_run_and_one_that_fails_stops_no_other(
     assert not list((folder / "logs" / "slurm").glob("*.pkl"))
 
 
-def again(file: Path) -> None:
-    """Waits until a job has begun twice: told to end, it might still come to a good end first."""
-    while file.read_text() != "xx":
-        time.sleep(0.05)
+def run_disturbed(folder: Path, *command: str) -> str:
+    """Runs one job, and once it has begun a command of Slurm's on it; what it noted of its begins.
+
+    It is told to end only when it has begun again: it might come to a good end first.
+    """
+    noted, until = folder / "a", folder.parent / "until"
+
+    def disturb() -> None:
+        while not noted.exists():
+            time.sleep(0.05)
+        running = ["squeue", "-h", "-t", "R", "-o", "%A"]
+        jobs: list[str] = []
+        while not jobs:
+            jobs = subprocess.run(running, capture_output=True, text=True).stdout.split()
+        subprocess.run([*command, jobs[-1]], check=True)
+        late = time.monotonic() + PATIENCE
+        while noted.read_text() != "xx" and time.monotonic() < late:
+            time.sleep(0.05)
+        until.touch()
+
+    threading.Thread(target=disturb, daemon=True).start()
+    run("slurm", [Job("a", wait, (noted, until))], folder)
+    return noted.read_text()
 
 
 class TestOnSlurm:
@@ -87,59 +108,17 @@ class TestOnSlurm:
     pytestmark = slurm
 
     def test_a_job_that_slurm_puts_back_into_the_queue_is_begun_again(self, tmp_path: Path) -> None:
-        folder, until = tmp_path / "x", tmp_path / "until"
-
-        def requeue() -> None:
-            while not (folder / "a").exists():
-                time.sleep(0.05)
-            told = subprocess.run(
-                ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
-            )
-            subprocess.run(["scontrol", "requeue", told.stdout.split()[0]], check=True)
-            again(folder / "a")
-            until.touch()
-
-        threading.Thread(target=requeue, daemon=True).start()
-        run("slurm", [Job("a", wait, (folder / "a", until))], folder)
-        assert (folder / "a").read_text() == "xx"
+        assert run_disturbed(tmp_path / "x", "scontrol", "requeue") == "xx"
 
     def test_a_job_whose_time_is_over_goes_on_in_another(self, tmp_path: Path) -> None:
         """Slurm tells it by SIGUSR2, as it does before something else that is more urgent."""
-        folder, until = tmp_path / "x", tmp_path / "until"
-
-        def over() -> None:
-            while not (folder / "a").exists():
-                time.sleep(0.05)
-            told = subprocess.run(
-                ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
-            )
-            subprocess.run(["scancel", "--signal", "USR2", told.stdout.split()[0]], check=True)
-            again(folder / "a")
-            until.touch()
-
-        threading.Thread(target=over, daemon=True).start()
-        run("slurm", [Job("a", wait, (folder / "a", until))], folder)
-        assert (folder / "a").read_text() == "xx"
+        assert run_disturbed(tmp_path / "x", "scancel", "--signal", "USR2") == "xx"
 
     def test_a_cancelled_job_is_noticed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("rlhf_testbed.engine.on_slurm.ASK", 2.0)
-        folder, until = tmp_path / "x", tmp_path / "until"
-
-        def cancel() -> None:
-            while not (folder / "a").exists():
-                time.sleep(0.05)
-            told = subprocess.run(
-                ["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True
-            )
-            subprocess.run(["scancel", told.stdout.split()[0]], check=True)
-            again(folder / "a")
-            until.touch()
-
-        threading.Thread(target=cancel, daemon=True).start()
-        run("slurm", [Job("a", wait, (folder / "a", until))], folder)
-        assert (folder / "a").read_text() == "xx"
+        assert run_disturbed(tmp_path / "x", "scancel") == "xx"
 
     def test_what_slurm_refuses_is_one_line(self, tmp_path: Path) -> None:
         folder = tmp_path / "x"
