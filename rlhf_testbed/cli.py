@@ -8,7 +8,7 @@ from typing import Any
 import typer
 import typer.core
 
-from rlhf_testbed.commands import bases, looking, making, running
+from rlhf_testbed.commands import bases, looking, making, measuring, running
 from rlhf_testbed.shared.errors import UsageError, reported
 
 INTERRUPTED = 130
@@ -41,9 +41,9 @@ experiments.command()(running.status)
 app.add_typer(experiments, name="experiment")
 for command in (
     running.gates,
-    running.evaluate,
+    measuring.evaluate,
     making.publish,
-    running.latent,
+    measuring.latent,
     looking.inspect,
     looking.report,
     looking.compare,

@@ -128,6 +128,20 @@ class TestOnSlurm:
         assert "partition" in str(told.value)
         assert not (folder / "a").exists()
 
+    @pytest.mark.parametrize(("need", "told"), [("cpus", "cpus=512"), ("memory_gib", "512000MB")])
+    def test_what_no_node_has_is_refused_and_not_left_in_the_queue(
+        self, tmp_path: Path, need: str, told: str
+    ) -> None:
+        folder = tmp_path / "x"
+        options = {need: 512 if need == "cpus" else 500}
+        with pytest.raises(UsageError, match="no node has what a run is given") as refused:
+            run("slurm", [Job("a", note, (folder / "a",))], folder, **options)
+        assert "\n" not in str(refused.value)
+        assert told in str(refused.value)
+        command = ["squeue", "--me", "-h", "-t", "PD"]
+        queue = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert not queue.stdout
+
 
 def test_the_script_is_shown_where_there_is_no_slurm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

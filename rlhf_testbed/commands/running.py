@@ -1,4 +1,4 @@
-"""Commands that run something: experiments, gates, one training job, evaluations."""
+"""Commands that run something: experiments, gates, one training job."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rlhf_testbed.commands.failures import ended_by
 from rlhf_testbed.engine.job import ENGINES, Engine, Orders, engine_class
 from rlhf_testbed.shared.errors import UsageError
 
 if TYPE_CHECKING:
     from rlhf_testbed.experiment.plan import Experiment
     from rlhf_testbed.store.experiment_records import Results
-
-FAILURES_TOLD = 10
-"""Failures that are told whole; of more it is told how many."""
-RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 
 
 def experiment(
@@ -195,73 +192,6 @@ def train(context: typer.Context) -> None:
     train_main()
 
 
-def evaluate(
-    run: RunPath,
-    overseer: Annotated[str, typer.Option(help="Who judges.")] = "full_knowledge",
-    knowledge: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="κ of an overseer that has one. Default: the run's."),
-    ] = None,
-    overseer_args: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--overseer_args",
-            "--overseer-args",
-            metavar="NAME=VALUE",
-            help="Option of the overseer; may be given several times. Default: the run's own, as "
-            "far as the overseer has them.",
-        ),
-    ] = None,
-) -> None:
-    """Judge a run's generations and fresh held-out ones, and measure both threats.
-
-    Example: rlhf-testbed evaluate runs/corridor/both/seed-0 --overseer full_knowledge
-    """
-    from rlhf_testbed.store.run_directory import RunDirectory
-
-    directory = RunDirectory.open(run)
-    directory.summary()
-
-    from rich.console import Console
-
-    from rlhf_testbed.evaluation.evaluate import evaluate as judge_run
-    from rlhf_testbed.judging.endpoint import cost
-    from rlhf_testbed.report.table import print_measures
-
-    measures = judge_run(directory, overseer, knowledge, overseer_args or None)
-    print_measures(measures, Console())
-    folder = directory.evaluation(measures.judged_by)
-    print(*(f"\n{remark}" for remark in cost.remarks(folder)), sep="", end="")
-    print(f"\nfiled in {folder}")
-
-
-def latent(
-    run: RunPath,
-    episodes: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Fresh held-out episodes.")
-    ] = 1024,
-) -> None:
-    """Probe hidden states: can it be read off them that a response is bad, and out of sight?
-
-    Example: rlhf-testbed latent runs/corridor/both/seed-0
-
-    Linear probes, before the response is written and after it, in the policy and in its base
-    policy on the same text. They find what can be read off a state, not what the policy uses.
-    """
-    from rlhf_testbed.store.run_directory import RunDirectory
-
-    directory = RunDirectory.open(run)
-    directory.summary()
-
-    from rich.console import Console
-
-    from rlhf_testbed.evaluation.latent import read
-    from rlhf_testbed.report.latent import print_latent
-
-    print_latent(read(directory, episodes), Console())
-    print(f"\nfiled in {directory.evaluation() / 'latent.json'}")
-
-
 def _engine(name: str, entries: list[str]) -> Engine:
     """The engine of that name with options from `NAME=VALUE` entries; raises `UsageError`."""
     from rlhf_testbed.settings.options import parse_options
@@ -283,16 +213,9 @@ def _finished(
     try:
         return run_experiment(planned, engine, orders, stop_at_gates)
     except JobsFailed as failed:
-        for title, said, _ in failed.failures[:FAILURES_TOLD]:
-            print(f"error: {title}: {said}", file=sys.stderr)
-        if (more := len(failed.failures) - FAILURES_TOLD) > 0:
-            status = f"rlhf-testbed experiment status {planned.folder}"
-            print(f"error: and {more} more ({status})", file=sys.stderr)
-        print(
-            "The other runs are kept: the same command goes on with what failed.", file=sys.stderr
-        )
-        bad_input = all(failure.usage for failure in failed.failures)
-        raise typer.Exit(2 if bad_input else 1) from None
+        look = f"rlhf-testbed experiment status {planned.folder}"
+        rest = "The other runs are kept: the same command goes on with what failed."
+        raise ended_by(failed, rest, look) from None
     except KeyboardInterrupt:
         print("\nThe same command goes on with what is missing.", file=sys.stderr)
         raise

@@ -33,6 +33,8 @@ LOOK = 2.0
 """Seconds from one look at what jobs have filed to the next."""
 ASK = 15.0
 """Seconds from one question to Slurm to the next: it has others to serve."""
+TOO_LARGE = "node configuration is not available"
+"""What Slurm says, among other words, of needs that no node meets."""
 PARALLEL = 10_000
 """Array tasks that may run at a time: as many as there is room for."""
 
@@ -79,19 +81,25 @@ class Slurm(Engine):
 
     def script(self, jobs: Sequence[Job], orders: Orders) -> str:
         """The script that is handed in for the first of the arrays."""
-        folder = _folder(orders)
         first = min(len(jobs), orders.workers or self.queue)
+        return f"# {len(jobs)} jobs, {first} at a time in the queue\n{self._array(first, orders)}"
+
+    def _array(self, size: int, orders: Orders) -> str:
+        folder = _folder(orders)
         command = f"python -u -m submitit.core._submit {folder}"
-        told: str = _make_sbatch_string(command, folder, map_count=first, **self.parameters)
-        return f"# {len(jobs)} jobs, {first} at a time in the queue\n{told}"
+        told: str = _make_sbatch_string(command, folder, map_count=size, **self.parameters)
+        return told
 
     def run(self, jobs: Sequence[Job], orders: Orders = Orders()) -> None:
         """Each job as a task of an array."""
         if not jobs:
             return
+        executor = self._executor(orders)
+        if self.cluster == "slurm":
+            self._refuse_too_large(self._array(1, orders))
         at_once = min(orders.workers or self.queue, len(jobs))
         with Board(jobs, at_once, "slurm", orders) as board:
-            queued = _Queued(board, self._executor(orders), at_once)
+            queued = _Queued(board, executor, at_once)
             try:
                 queued.finish()
             except BaseException:
@@ -114,6 +122,21 @@ class Slurm(Engine):
             ) from None
         executor.update_parameters(**self.parameters)
         return executor
+
+    def _refuse_too_large(self, script: str) -> None:
+        """Raises `UsageError` where no node could ever run a job.
+
+        Slurm may leave it in the queue for good, and says why only where it is asked beforehand.
+        """
+        command = ["sbatch", "--test-only"]
+        told = subprocess.run(command, input=script, capture_output=True, text=True)
+        if told.returncode and TOO_LARGE in told.stderr.lower():
+            names = {"cpus_per_task": "cpus", "gpus_per_node": "gpus", "mem": "memory"}
+            given = [f"{names[n]}={v}" for n, v in self.parameters.items() if n in names]
+            raise UsageError(
+                f"--engine slurm: no node has what a run is given, {' '.join(given)} "
+                f"({told.stderr.strip().splitlines()[-1]})"
+            )
 
 
 class _Queued:

@@ -96,10 +96,10 @@ def evaluate(
     """
     opened = open_run(directory)
     run = opened.run
-    sight, options = options_for(overseer_name, run, knowledge, overseer_args)
-    by = JudgedBy(overseer=overseer_name, knowledge=sight, options=options)
+    by = judged_by(run, overseer_name, knowledge, overseer_args)
     with faults_told(f"{directory.path}: evaluation stopped", run.task):
-        overseer = later_overseer(overseer_name, run, sight, options, directory.evaluation(by))
+        place = directory.evaluation(by)
+        overseer = later_overseer(by.overseer, run, by.knowledge, by.options, place)
         generate(directory, opened)
         fresh = {stage: _judged(directory, overseer, stage) for stage in NAMED.values()}
         judge_training(directory, overseer, by)
@@ -109,6 +109,14 @@ def evaluate(
     write(directory.evaluation(by) / Measures.file, found)
     _tell_card(run, directory, found)
     return found
+
+
+def judged_by(
+    run: RunConfig, overseer: str, knowledge: float | None, entries: Sequence[str] | None
+) -> JudgedBy:
+    """Whom that names as a later overseer of a run, its options resolved; raises `UsageError`."""
+    sight, options = options_for(overseer, run, knowledge, entries)
+    return JudgedBy(overseer=overseer, knowledge=sight, options=options)
 
 
 def open_run(directory: RunDirectory) -> Opened:

@@ -10,6 +10,7 @@
       both/seed-3-base-2/      the same from another base policy than that of the settings
       gates.json, results.json, threat_plane.png, threat_plane.svg
       gates-base-2.json        the gates of that base policy
+      again.yaml               every setting: a config by which it all is made again
 
 Started again after an interruption, it goes on with what is missing, an unfinished run from its
 newest state. Asked for fewer arms, base policies or seeds, it keeps the results of the rest.
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from rlhf_testbed.engine.job import Engine, Failure, Job, JobsFailed, Orders
 from rlhf_testbed.engine.local import Local
+from rlhf_testbed.experiment.again import write_again
 from rlhf_testbed.experiment.base_gates import not_passed
 from rlhf_testbed.experiment.claim import claim, made
 from rlhf_testbed.experiment.jobs import (
@@ -75,6 +77,7 @@ def run_experiment(
             raise JobsFailed(failures)
         found = summarise(experiment, _took(file, minutes, runs))
         write_results(experiment.folder, found)
+        write_again(experiment, found)
         if failures:
             raise JobsFailed(failures)
     return found

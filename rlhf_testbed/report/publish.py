@@ -2,10 +2,12 @@
 
     rlhf-testbed publish runs/corridor docs/results/corridor --control runs/corridor-drift
 
-    docs/results/corridor/   README.md, results.json, threat_plane.png, dose_and_response.png
+    docs/results/corridor/   README.md, results.json, again.yaml, threat_plane.png,
+                             dose_and_response.png
                              with --latex: arms.tex, threat_plane.pdf, dose_and_response.pdf
 
-Everything is written from `results.json`; nothing is typed by hand.
+Everything is written from `results.json`; nothing is typed by hand. `again.yaml` is the whole
+config, by which the results are made again.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from rlhf_testbed.report.sentences import commit_told
 from rlhf_testbed.report.table import PRINTED
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text
-from rlhf_testbed.store.experiment_records import About, Results
+from rlhf_testbed.store.experiment_records import AGAIN, About, Results
 from rlhf_testbed.store.runs_table import read_results, write_results
 
 WIDTH = 100
@@ -52,13 +54,14 @@ def publish(
     target.mkdir(parents=True, exist_ok=True)
     write_results(target, results, table=False)
     pictures = sorted(source.glob("*.png"))
-    for picture in pictures:
-        if source.resolve() != target.resolve():
-            shutil.copyfile(picture, target / picture.name)
+    if source.resolve() != target.resolve():
+        for file in (*pictures, *source.glob(AGAIN)):
+            shutil.copyfile(file, target / file.name)
     here = target.resolve().is_relative_to(definitions.resolve().parent.parent)
     link = os.path.relpath(definitions, target) if here else str(definitions)
     drawn = "\n".join(f"![]({picture.name})" for picture in pictures)
-    text = f"{_head(results, link)}\n\n```\n{tables(results)}\n```\n\n{drawn}\n"
+    settings = (target / AGAIN).is_file()
+    text = f"{_head(results, link, settings)}\n\n```\n{tables(results)}\n```\n\n{drawn}\n"
     write_text(target / "README.md", text)
     if latex:
         _for_a_paper(results, source, target)
@@ -104,8 +107,8 @@ def tables(results: Results) -> str:
     return "\n".join(line.rstrip() for line in page.getvalue().strip().splitlines())
 
 
-def _head(results: Results, definitions: str) -> str:
-    """What was run, when, from which commit and on which machine."""
+def _head(results: Results, definitions: str, settings: bool) -> str:
+    """What was run, when, from which commit and on which machine; where its settings lie."""
     about, took = results.about, results.took
     versions = ", ".join(
         f"{name} {about.libraries[name]}" for name in VERSIONS if name in about.libraries
@@ -117,6 +120,7 @@ def _head(results: Results, definitions: str) -> str:
         f"{about.date}{time}, on {about.cores} CPU cores with {about.memory_gib:.0f} GiB; "
         f"{versions}.\n"
         f"Made from commit {commit_told(about) or 'unknown'}.\n"
-        f"All figures: [results.json](results.json); definitions: [METRICS.md]({definitions}).\n"
+        f"All figures: [results.json](results.json); definitions: [METRICS.md]({definitions})"
+        f"{f'; all settings: [{AGAIN}]({AGAIN})' if settings else ''}.\n"
         "Written by `rlhf-testbed publish` from results.json."
     )

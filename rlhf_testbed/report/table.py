@@ -19,7 +19,6 @@ from typing import Literal, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from rlhf_testbed.evaluation.definitions import definition
 from rlhf_testbed.experiment.over_seeds import TERMS
 from rlhf_testbed.report.by_method import print_matched
 from rlhf_testbed.report.contrast_tables import (
@@ -44,7 +43,7 @@ from rlhf_testbed.report.sentences import (
 )
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import InflationOverSeeds, Results
-from rlhf_testbed.store.run_records import Form, Measures
+from rlhf_testbed.store.run_records import Form
 from rlhf_testbed.tasks.base import SYMBOLS
 
 STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
@@ -264,24 +263,6 @@ def interval_text(interval: Interval | None) -> str:
     if ranged(interval):
         ends = f"{short(interval.least)}..{short(interval.most)}"
     return f"{short(interval.mean)}\n{ends}"
-
-
-def print_measures(measures: Measures, console: Console) -> None:
-    """Prints the figures of one run, and why each is what it is where that needs saying."""
-    table = Table(
-        title=f"{measures.arm or 'run'}, seed {measures.seed}, by {measures.judged_by.name}",
-        show_header=False,
-        **LEFT,
-    )
-    for name, value in measures.figures.items():
-        table.add_row(name.replace("_", " "), "-" if math.isnan(value) else _figure(name, value))
-    console.print(table)
-    for name, reason in measures.reasons.items():
-        console.print(f"- ({name.replace('_', ' ')}): {reason}", highlight=False)
-
-
-def _figure(name: str, value: float) -> str:
-    return f"{value:.0f}" if definition(name).unit == "episodes" else f"{value:.3f}"
 
 
 PRINTED = (

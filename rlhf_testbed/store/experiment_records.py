@@ -6,6 +6,7 @@
                                          gates-base-3.json)
       results.json      Results          gates, arms over seeds, contrasts
       runs.parquet                       a row a run (`store/runs_table.py`)
+      again.yaml                         a config by which it all is made again
 
 docs/METRICS.md defines the figures.
 """
@@ -22,6 +23,8 @@ from rlhf_testbed.store.run_columns import Runs, Tabled
 from rlhf_testbed.store.run_records import COVERED, Environment, Form, Measures
 from rlhf_testbed.tasks.base import Dials
 
+AGAIN = "again.yaml"
+"""Every setting of an experiment, as a config (`experiment/again.py`)."""
 Inference: TypeAlias = Literal["training seeds of one base policy", "base policies"]
 """What an interval generalises to."""
 SEEDS: Inference = "training seeds of one base policy"

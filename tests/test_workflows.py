@@ -1,0 +1,75 @@
+"""docs/WORKFLOWS.md, followed to the letter on a small experiment: ten workflows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import rlhf_testbed as rt
+from pages import Reader, blocks
+from rlhf_testbed.policy.base_policy import SHIPPED, load_base_policy
+from test_words import ROOT
+
+PAGE = ROOT / "docs/WORKFLOWS.md"
+DEMO = """
+task: corridor
+arms: [neither, both]
+seeds: 0-2
+total_episodes: 128
+per_device_train_batch_size: 32
+num_ppo_epochs: 1
+learning_rate: 8.0e-4
+train_scenarios: 64
+held_out_scenarios: 8
+off_distribution_scenarios: 8
+generations: 32
+checkpoint_every: 2
+"""
+"""Stands for the demo's file: so small that the page takes minutes."""
+
+
+@pytest.fixture
+def begun(here: Path) -> Path:
+    """A folder with all that the page starts from: the demo's file, and a language model."""
+    (here / "configs").mkdir()
+    (here / "configs/corridor-demo.yaml").write_text(DEMO)
+    language = load_base_policy(next(SHIPPED.glob("briefing-*")))
+    language.model.save_pretrained(here / "my-model")
+    language.tokenizer.save_pretrained(here / "my-model")
+    return here
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_ten_workflows_work_as_they_are_written(
+    begun: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Reader(capsys).follow(PAGE)
+    swept = rt.load("runs/kl-by-rate").table()
+    assert len(swept) == 4
+    counted = rt.load("runs/corridor-demo").runs().groupby("arm").size()
+    assert counted.to_dict() == {"neither": 3, "both": 5}
+    assert json.loads((begun / "runs/long/finished.json").read_text())["updates"] == 70
+    for folder in (begun / "runs/corridor-demo").glob("*/seed-?"):
+        assert (folder / "evaluation/my_pkg.marker-Marker-knowledge=1").is_dir()
+    assert yaml.safe_load((begun / "runs/mine/config.yaml").read_text())["task"] == "briefing"
+    first, again = (
+        json.loads((begun / folder / "results.json").read_text())["arms"]
+        for folder in ("results/corridor-demo", "runs/again")
+    )
+    assert first.keys() == again.keys()
+    assert first["neither"]["figures"] == again["neither"]["figures"]
+    (bad,) = {json.loads(line)["unwanted"] for line in (begun / "bad.jsonl").open()}
+    assert bad is True
+    assert r"\toprule" in (begun / "paper/arms.tex").read_text()
+    assert (begun / "paper/threat_plane.pdf").read_bytes().startswith(b"%PDF")
+    assert "vega" in (begun / "plane.html").read_text()
+
+
+def test_there_are_ten() -> None:
+    heads = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:3] == "## "]
+    assert len(heads) == 10
+    assert {block.language for block in blocks(PAGE)} == {"sh", "python"}
