@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_testbed import cli
-from rlhf_testbed.report.latex import arms_as_latex, cell, escaped
+from rlhf_testbed.report.latex import arm_cell, arms_as_latex, cell
 from rlhf_testbed.report.page import write_report
 from rlhf_testbed.report.publish import publish
 from rlhf_testbed.report.table import COLUMNS
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def body(text: str) -> list[list[str]]:
     """The cells of a table, the heading's first."""
     (inside,) = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.S)
-    lines = [line for line in inside.splitlines() if line != r"\midrule"]
+    lines = [line for line in inside.splitlines() if line not in (r"\midrule", r"\addlinespace")]
     assert all(line.endswith(r" \\") for line in lines)
     return [re.split(r"(?<!\\) & ", line.removesuffix(r" \\")) for line in lines]
 
@@ -41,10 +41,23 @@ def body(text: str) -> list[list[str]]:
 def test_the_table_has_a_row_an_arm_and_a_cell_a_figure(file: Path) -> None:
     results = read_results(file.parent)
     head, *rows = body(arms_as_latex(results))
-    assert head[:6] == ["arm", r"$\kappa$", r"$\alpha$", r"$\delta$", r"$\rho$", "$n$"]
-    assert [row[0] for row in rows] == [escaped(name) for name in results.arms]
+    assert head[:5] == ["arm", r"$\kappa$", r"$\alpha$", r"$\delta$", r"$\rho$"]
+    assert [row[0] for row in rows] == [arm_cell(name) for name in results.arms]
     for row, arm in zip(rows, results.arms.values(), strict=True):
-        assert row[6:] == [cell(arm.figure(figure)) for figure in COLUMNS]
+        assert row[5:] == [cell(arm.figure(figure)) for figure in COLUMNS]
+
+
+def test_how_many_runs_an_arm_has_is_a_column_where_arms_differ(tmp_path: Path) -> None:
+    made = write_experiment(tmp_path / "x", ("both", "habit"), (0, 1, 2))
+    write_results(made)
+    results = read_results(made)
+    head, *_ = body(arms_as_latex(results))
+    assert "$n$" not in head
+    habit = results.arms["habit"]
+    fewer = habit.model_copy(update={"seeds": habit.seeds[:2]})
+    results.arms["habit"] = fewer
+    head, *rows = body(arms_as_latex(results))
+    assert [row[head.index("$n$")] for row in rows] == ["3", "2"]
 
 
 def test_published_results_are_found() -> None:
@@ -58,7 +71,7 @@ def test_nothing_in_it_is_a_command_by_accident(folder: Path) -> None:
         r"(?<!\\)[%&#_](?!\w* )", "".join(cell for row in body(text)[1:] for cell in row)
     )
     assert text.count("{") == text.count("}")
-    (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
+    (columns,) = re.findall(r"\\begin\{tabular\}\{@\{\}(\w+)@\{\}\}", text)
     assert len(columns) == len(body(text)[0])
 
 
@@ -116,3 +129,4 @@ def test_latex_reads_it(file: Path, tmp_path: Path) -> None:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout[-2000:]
+    assert "Overfull" not in ended.stdout, "wider than a column of text"

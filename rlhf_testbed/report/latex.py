@@ -1,18 +1,20 @@
-r"""The table of arms for a paper: LaTeX with booktabs, every figure with its interval.
+r"""The table of arms for a paper: LaTeX with booktabs, every figure with its interval below it.
 
     \toprule
-    arm & $\kappa$ & ... & $n$ & threat 1 & threat 2 (nats) & ... \\
+    arm & $\kappa$ & ... & threat 1 & threat 2 (nats) & ... \\
     \midrule
-    both & 0 & ... & $5 \times 4$ & 0.99 [0.98, 1.00] & 1.12 [1.01, 1.23] & ... \\
+    both & 0 & ... & \begin{tabular}[t]{@{}r@{}}0.99 \\ \scriptsize [0.98,1.00]\end{tabular} ... \\
     \bottomrule
 
-The figures and their headings are those of the table that an experiment prints. Gates that did not
-pass, what the intervals are over, and why a figure is missing are said in the caption.
+It is as wide as a column of text. The figures and their headings are those of the table that an
+experiment prints. Gates that did not pass, what the intervals are over, and why a figure is missing
+are said in the caption; how many runs an arm has, too, unless arms differ in it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -43,52 +45,77 @@ SPECIAL = {
     "−": r"$-$",
     **GREEK,
 }
+BETWEEN = "\\addlinespace"
+SMALL = "\\par\\smallskip\n\\footnotesize\n\\setlength{\\tabcolsep}{2pt}"
+"""What makes the table fit a column of text, and keeps it off its caption."""
 NEEDS = "% needs \\usepackage{booktabs}; written by rlhf-testbed publish --latex\n"
 
 
 def arms_as_latex(results: Results) -> str:
     """The table of arms with a caption, and a label `tab:TASK`."""
+    counts = [_n(len(set(arm.runs.base_seeds)), len(arm.runs)) for arm in results.arms.values()]
+    differ = len(set(counts)) > 1
     rows = [
         {
-            "arm": escaped(name),
+            "arm": arm_cell(name),
             **{GREEK.get(s, s): f"{getattr(arm.dials, dial):g}" for dial, s in SYMBOLS.items()},
-            "$n$": _n(len(set(arm.runs.base_seeds)), len(arm.runs)),
+            **({"$n$": n} if differ else {}),
             **{_heading(figure): cell(arm.figure(figure)) for figure in COLUMNS},
         }
-        for name, arm in results.arms.items()
+        for n, (name, arm) in zip(counts, results.arms.items(), strict=True)
     ]
     frame = pd.DataFrame(rows)
     table: str = frame.style.hide(axis="index").to_latex(
         hrules=True,
-        column_format="l" + "r" * len(SYMBOLS) + "l" + "r" * len(COLUMNS),
+        column_format="@{}l" + "r" * (len(frame.columns) - 1) + "@{}",
         caption=_caption(results),
         label=f"tab:{results.task}",
         position_float="centering",
     )
-    return NEEDS + table
+    head, rule, body = table.partition("\\midrule\n")
+    head = head.replace("\\begin{tabular}", f"{SMALL}\n\\begin{{tabular}}", 1)
+    return NEEDS + head + rule + body.replace(" \\\\\n", f" \\\\\n{BETWEEN}\n", len(rows) - 1)
 
 
 def cell(interval: Interval | None) -> str:
-    """A mean with its interval, or with the range of two; a dash where nothing was judged.
+    r"""A mean above its interval, or above the range of two; a dash where nothing was judged.
 
-    >>> cell(Interval(mean=0.984, low=0.97, high=0.998))
-    '0.98 [0.97, 1.00]'
+    >>> print(cell(Interval(mean=0.984, low=0.97, high=0.998)))
+    \begin{tabular}[t]{@{}r@{}}0.98 \\ \scriptsize [0.97,1.00]\end{tabular}
     >>> nan = math.nan
-    >>> cell(Interval(mean=0.5, low=nan, high=nan, least=0.4, most=0.6, runs=2))
-    '0.50 (0.40 to 0.60)'
+    >>> print(cell(Interval(mean=0.5, low=nan, high=nan, least=0.4, most=0.6, runs=2)))
+    \begin{tabular}[t]{@{}r@{}}0.50 \\ \scriptsize 0.40 to 0.60\end{tabular}
     >>> cell(Interval(mean=0.5, low=nan, high=nan)), cell(None)
     ('0.50', '--')
     """
     if interval is None or math.isnan(interval.mean):
         return "--"
     mean = short(interval.mean)
+    below = ""
     if alike(interval):
-        return f"{mean} (all alike)"
-    if bounded(interval):
-        return f"{mean} [{short(interval.low)}, {short(interval.high)}]"
-    if ranged(interval):
-        return f"{mean} ({short(interval.least)} to {short(interval.most)})"
-    return mean
+        below = "all alike"
+    elif bounded(interval):
+        below = f"[{short(interval.low)},{short(interval.high)}]"
+    elif ranged(interval):
+        below = f"{short(interval.least)} to {short(interval.most)}"
+    return stacked("r", [mean, rf"\scriptsize {below}"] if below else [mean])
+
+
+def arm_cell(name: str) -> str:
+    """An arm's name, with what is varied in it below, a line each."""
+    first, *varied = escaped(name).split(" ")
+    return stacked("l", [first, *(rf"\scriptsize {one}" for one in varied)])
+
+
+def stacked(side: str, lines: Sequence[str]) -> str:
+    r"""Lines above each other in one cell, set to a side.
+
+    >>> print(stacked("l", ["both", "seed=3"]))
+    \begin{tabular}[t]{@{}l@{}}both \\ seed=3\end{tabular}
+    """
+    inside = r" \\ ".join(lines)
+    begin = rf"\begin{{tabular}}[t]{{@{{}}{side}@{{}}}}"
+    return rf"{begin}{inside}\end{{tabular}}" if len(lines) > 1 else inside
 
 
 def escaped(text: str) -> str:
@@ -101,8 +128,8 @@ def escaped(text: str) -> str:
 
 
 def _heading(figure: str) -> str:
-    unit = " (nats)" if figure == "threat_2" else ""
-    return f"{COLUMNS[figure]}{unit}"
+    unit = ["(nats)"] if figure == "threat_2" else []
+    return stacked("r", [COLUMNS[figure], *unit])
 
 
 def _n(base_policies: int, runs: int) -> str:
