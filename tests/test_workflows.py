@@ -10,7 +10,8 @@ import yaml
 
 import rlhf_testbed as rt
 from pages import Reader, blocks
-from rlhf_testbed.policy.base_policy import SHIPPED, load_base_policy
+from rlhf_testbed.policy.base_policy import load_base_policy
+from rlhf_testbed.policy.base_shelves import SHIPPED
 from test_words import ROOT
 
 PAGE = ROOT / "docs/WORKFLOWS.md"
