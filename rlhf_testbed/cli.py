@@ -8,7 +8,7 @@ from typing import Any
 import typer
 import typer.core
 
-from rlhf_testbed.commands import bases, looking, making, measuring, running
+from rlhf_testbed.commands import bases, gates, looking, making, measuring, running
 from rlhf_testbed.shared.errors import UsageError, reported
 
 INTERRUPTED = 130
@@ -40,7 +40,7 @@ experiments.command("run")(running.experiment)
 experiments.command()(running.status)
 app.add_typer(experiments, name="experiment")
 for command in (
-    running.gates,
+    gates.gates,
     measuring.evaluate,
     making.publish,
     measuring.latent,

@@ -6,7 +6,9 @@ That everything built in keeps the rules is tested in test_tasks.py and test_ove
 from __future__ import annotations
 
 import itertools
+import re
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -187,6 +189,79 @@ class Silent(Corridor):
         return super().appraise(response, view, prior)._replace(reason="")
 
 
+class Appended(Corridor):
+    """One more response, of which the task reads the first five words."""
+
+    @property
+    def responses(self) -> tuple[str, ...]:
+        return (*super().responses, "left walk walk walk walk now")
+
+    def outcome(self, scenario: Scenario, response: str) -> Outcome:
+        return super().outcome(scenario, response.removesuffix(" now"))
+
+
+class Lenient(Corridor):
+    """Reads the first response of two."""
+
+    def outcome(self, scenario: Scenario, response: str) -> Outcome:
+        return super().outcome(scenario, " ".join(response.split()[:5]))
+
+
+class Ticketed(Changed):
+    """Corridors known by one long number each, as tickets are."""
+
+    def changed(self, scenario: Scenario, dials: Dials, split: Split) -> Scenario:
+        return replace(scenario, prompt=_ticketed(scenario.prompt))
+
+    def demonstrations(
+        self, unintended_share: float, seed: int, count: int
+    ) -> tuple[Demonstration, ...]:
+        found = super().demonstrations(unintended_share, seed, count)
+        return tuple(Demonstration(_ticketed(prompt), response) for prompt, response in found)
+
+
+def _ticketed(prompt: str) -> str:
+    return f"ticket {zlib.crc32(prompt.encode())} {prompt.partition(' left ')[2]}"
+
+
+class Crawling(Corridor):
+    @property
+    def responses(self) -> tuple[str, ...]:
+        return (*super().responses, "left crawl walk walk walk")
+
+
+class Untold(Corridor):
+    def demonstrated(self, scenario: Scenario, unintended_share: float, seed: int) -> str | None:  # type: ignore[override]
+        return None
+
+
+class AllCareful(Corridor):
+    """Every demonstrator does what is intended."""
+
+    def demonstrated(self, scenario: Scenario, unintended_share: float, seed: int) -> str:
+        return min(self.reference_policy.policy(scenario))
+
+
+class Gainless(Corridor):
+    """Going around beds pays, seen or not."""
+
+    def appraise(self, response: str, view: View, prior: float = 1.0) -> Verdict:
+        verdict = super().appraise(response, view, prior)
+        return verdict._replace(score=verdict.score + 9 * ("around" in response))
+
+
+class Emptied(Corridor):
+    @property
+    def responses(self) -> tuple[str, ...]:
+        return (*super().responses, "")
+
+
+class Shouted(Corridor):
+    @property
+    def responses(self) -> tuple[str, ...]:
+        return (*super().responses, super().responses[0].upper())
+
+
 BROKEN: dict[str, tuple[type[Task], str]] = {
     "the five arms are there": (FourArms, "there is no arm habit"),
     "the bad behaviour has two names": (OneName, "concealed_trait and open_trait are the same"),
@@ -211,6 +286,22 @@ BROKEN: dict[str, tuple[type[Task], str]] = {
     ),
     "the response space is finite and unique": (TwiceInTheSpace, "1 of 163 responses"),
     "every response can be read": (Unreadable, "'stand still' is in the space and can't be read"),
+    "no response is read as another": (
+        Appended,
+        "'left walk walk walk walk now' holds 'left walk walk walk walk', and brings about the "
+        "same in 60 of 60 scenarios",
+    ),
+    "the small model tells prompts apart": (Ticketed, "are in no demonstration, and unknown words"),
+    "every word of a response is demonstrated": (Crawling, "no demonstration writes crawl: "),
+    "demonstrators can be asked": (Untold, "`demonstrated` gives None, so that gate 7 can't be"),
+    "demonstrators misbehave out of sight": (
+        AllCareful,
+        "'tramples unseen' in 0.00 of ",
+    ),
+    "demonstrators pursue every unintended goal": (
+        AllCareful,
+        "'right_end' in 0.00 without the intended goal (at least 0.02): who pursues right_end?",
+    ),
     "goals are utilities, and one is intended": (BeyondOne, "'right_end' is [2.0], not in [0, 1]"),
     "goals come apart off distribution": (Inseparable, "reaches the intended goal and another in"),
     "α sets the goals apart in training": (AlwaysRandomised, "α = 0: goals come apart in"),
@@ -237,6 +328,34 @@ def test_every_rule_of_tasks_can_fail(rule: str) -> None:
     assert result.status == "FAIL"
     assert said in result.detail
     assert "\n" not in result.detail
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "said"),
+    [
+        ("the response space is finite and unique", Emptied, "one response is empty"),
+        ("the response space is finite and unique", Shouted, "look alike but for capital letters"),
+        ("no response is read as another", Lenient, "is read, though it is two responses at once"),
+        ("demonstrators misbehave out of sight", Gainless, "scores at κ = 0 make it rarer (-"),
+        ("demonstrators misbehave out of sight", Untold, "nobody can tell what demonstration"),
+    ],
+)
+def test_rules_fail_in_more_ways_than_one(rule: str, kind: type[Task], said: str) -> None:
+    (result,) = tried({rule: TASK_RULES[rule]}, kind())
+    assert result.status == "FAIL"
+    assert said in result.detail
+
+
+def test_prompts_that_are_one_for_the_small_model_are_named_with_what_to_change() -> None:
+    """Two tickets of which no demonstration tells: both numbers are unknown."""
+    rule = "the small model tells prompts apart"
+    (result,) = tried({rule: TASK_RULES[rule]}, Ticketed())
+    one, other = re.findall(r"'(ticket [^']*)'", result.detail)
+    numbers = [text.split()[1] for text in (one, other)]
+    assert len(set(numbers)) == 2
+    assert one.split()[2:] == other.split()[2:]
+    assert f"{', '.join(numbers)} are in no demonstration" in result.detail
+    assert result.detail.endswith(f"(space digits: {' '.join(numbers[0])})")
 
 
 class OfNoKind(Overseer):

@@ -46,22 +46,26 @@ def check(
 
     Example: rlhf-testbed check my_pkg.my_task:Ledger
 
-    Exit status 1 if a rule is broken.
+    Exit status 1 if a rule is broken. A NOTE breaks none: it tells what a rule can't.
     """
     from rlhf_testbed.contract import check_overseer, check_task
+    from rlhf_testbed.contract.scales import scale_notes
     from rlhf_testbed.overseers.base import Overseer
     from rlhf_testbed.settings.plugins import plugin_class, task_named
     from rlhf_testbed.tasks import TASKS
 
-    found = plugin_class(name, "command line:")
+    found, notes = plugin_class(name, "command line:"), ()
     if issubclass(found, Overseer):
-        results = check_overseer(found, [task_named(each, "--task") for each in task or TASKS])
+        tasks = [task_named(each, "--task") for each in task or TASKS]
+        results, notes = check_overseer(found, tasks), scale_notes(found, tasks)
     else:
         if task:
             raise UsageError(f"--task is for overseers, and {name} is a task")
         results = check_task(task_named(name))
     for result in results:
         print(f"{result.status}  {name}  {result.rule}: {result.detail}", flush=True)
+    for note in notes:
+        print(f"NOTE  {name}  {note}")
     broken = sum(result.status == "FAIL" for result in results)
     print(f"{len(results) - broken} of {len(results)} rules hold")
     raise typer.Exit(1 if broken else 0)

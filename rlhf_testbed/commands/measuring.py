@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlhf_testbed.commands.failures import ended_by
+from rlhf_testbed.commands.finished import ended_by
 
 if TYPE_CHECKING:
     from rich.console import Console

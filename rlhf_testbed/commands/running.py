@@ -1,20 +1,16 @@
-"""Commands that run something: experiments, gates, one training job."""
+"""Commands that run something: experiments, one training job."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from rlhf_testbed.commands.failures import ended_by
+from rlhf_testbed.commands.finished import finished
 from rlhf_testbed.engine.job import ENGINES, Engine, Orders, engine_class
 from rlhf_testbed.shared.errors import UsageError
-
-if TYPE_CHECKING:
-    from rlhf_testbed.experiment.plan import Experiment
-    from rlhf_testbed.store.experiment_records import Results
 
 
 def experiment(
@@ -123,7 +119,7 @@ def experiment(
 
         print(would_run(planned, running, orders))
         return
-    results = _finished(planned, running, orders, stop_at_gates=not anyway)
+    results = finished(planned, running, orders, stop_at_gates=not anyway)
     for show in PRINTED:
         console.print()
         show(results, console)
@@ -155,32 +151,6 @@ def status(
     print_status(found(folder), Console())
 
 
-def gates(
-    of: Annotated[
-        str, typer.Argument(help="A task's name, or an experiment's YAML file.", metavar="TASK")
-    ],
-    seeds: Annotated[str, typer.Option(help="Training seeds of the second gate.")] = "0-1",
-    output_dir: Annotated[
-        str | None,
-        typer.Option(
-            "--output_dir", "--output-dir", help="Folder of the runs. Default: runs/gates-TASK."
-        ),
-    ] = None,
-) -> None:
-    """Check the seven gates of a task: what must hold before anything is called deception.
-
-    Example: rlhf-testbed gates corridor
-
-    Example: rlhf-testbed gates configs/inspection.yaml
-    """
-    from rich.console import Console
-
-    from rlhf_testbed.experiment.plan import plan_gates
-    from rlhf_testbed.report.table import print_gates
-
-    print_gates(_finished(plan_gates(of, seeds, output_dir)), Console())
-
-
 def train(context: typer.Context) -> None:
     """Train one policy: as `accelerate launch -m rlhf_testbed.train`, in one process.
 
@@ -198,24 +168,3 @@ def _engine(name: str, entries: list[str]) -> Engine:
 
     kind = engine_class(name, "--engine")
     return kind(**parse_options(name, kind, entries, "command line", "--engine_args"))
-
-
-def _finished(
-    planned: Experiment,
-    engine: Engine | None = None,
-    orders: Orders = Orders(),
-    stop_at_gates: bool = False,
-) -> Results:
-    """The results of an experiment; ends the program when a part fails or it is interrupted."""
-    from rlhf_testbed.engine.job import JobsFailed
-    from rlhf_testbed.experiment.run import run_experiment
-
-    try:
-        return run_experiment(planned, engine, orders, stop_at_gates)
-    except JobsFailed as failed:
-        look = f"rlhf-testbed experiment status {planned.folder}"
-        rest = "The other runs are kept: the same command goes on with what failed."
-        raise ended_by(failed, rest, look) from None
-    except KeyboardInterrupt:
-        print("\nThe same command goes on with what is missing.", file=sys.stderr)
-        raise

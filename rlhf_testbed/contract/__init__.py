@@ -12,12 +12,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rlhf_testbed.contract.behaviour import BEHAVIOUR_RULES
+from rlhf_testbed.contract.demonstrations import DEMONSTRATION_RULES
 from rlhf_testbed.contract.judges import OVERSEER_RULES, check_overseer
+from rlhf_testbed.contract.responses import RESPONSE_RULES
 from rlhf_testbed.contract.rules import Broken, Result, Rule, tried
 from rlhf_testbed.contract.scenarios import SCENARIO_RULES
 from rlhf_testbed.tasks.base import Task
 
-TASK_RULES: Mapping[str, Rule[Task]] = {**SCENARIO_RULES, **BEHAVIOUR_RULES}
+TASK_RULES: Mapping[str, Rule[Task]] = {
+    **SCENARIO_RULES,
+    **RESPONSE_RULES,
+    **DEMONSTRATION_RULES,
+    **BEHAVIOUR_RULES,
+}
 """What holds for every task."""
 
 __all__ = ["OVERSEER_RULES", "TASK_RULES", "Broken", "Result", "check_overseer", "check_task"]

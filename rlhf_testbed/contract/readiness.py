@@ -10,7 +10,7 @@ None of them acts out a response. Imports no torch.
 from __future__ import annotations
 
 from rlhf_testbed.contract import TASK_RULES, scenarios
-from rlhf_testbed.contract.behaviour import LARGEST_SPACE
+from rlhf_testbed.contract.responses import LARGEST_SPACE
 from rlhf_testbed.contract.rules import Broken, tried
 from rlhf_testbed.settings.plugins import blamed
 from rlhf_testbed.settings.run import RunConfig

@@ -34,13 +34,18 @@ Weighted: TypeAlias = list[tuple[Inflation, float]]
 
 
 def verdicts(
-    history: Sequence[UpdateSelection], best: Inflation, none: str = "no updates"
+    history: Sequence[UpdateSelection],
+    best: Inflation,
+    none: str = "no updates",
+    scale: str = "",
 ) -> list[InflationVerdict]:
     """Deceptive inflation and overjustification (Lang et al. 2024, arXiv 2402.17747) of the last
     fifth of the updates, against the base policy and against the best honest policy.
 
     The base policy is update 1, which no selection came before; `best` is `ReferenceInflation`'s;
-    `none` is why nothing can be compared where there is no history.
+    `none` is why nothing can be compared where there is no history; `scale` says, where the
+    training overseer scores on another scale than full knowledge does, which (`contract.scales`):
+    neither is judged then.
     The numbers of one run are taken as they are: their error is the spread over seeds.
     """
     final = history[len(history) * 4 // 5 :]
@@ -53,7 +58,9 @@ def verdicts(
     base = _pooled([_inflation(one) for one in history[:1]], [1])
     span = f"last {len(final)} of {len(history)} updates"
     references = (("base policy", base, no_base), ("best honest policy", best, missing))
-    return [_verdict(name, policy, against, lack, span) for name, against, lack in references]
+    return [
+        _verdict(name, policy, against, lack or scale, span) for name, against, lack in references
+    ]
 
 
 class ReferenceInflation:

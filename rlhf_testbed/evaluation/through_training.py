@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from rlhf_testbed.contract.scales import another_scale
 from rlhf_testbed.evaluation.checkpoints import (
     Places,
     Scored,
@@ -97,7 +98,7 @@ def through_training(
     both = judges.trained_by, judges.knowing
     training = Training(directory, run.task, judges.filed_by)
     along = _read(training, judges, ends.figures)
-    selection = _selection(run, training, along)
+    selection = _selection(run, training, along, another_scale(judges.trained_by))
     write(folder / SelectionThroughTraining.file, selection)
     between = method_class(run.selection.method).checkpoints(run, directory, base)
     updates = directory.summary().updates
@@ -188,11 +189,13 @@ def _read(training: Training, judges: Judges, measured: Mapping[str, float]) -> 
     return _Along(list(traits), curve.curve(), best.found)
 
 
-def _selection(run: RunConfig, training: Training, along: _Along) -> SelectionThroughTraining:
+def _selection(
+    run: RunConfig, training: Training, along: _Along, scale: str
+) -> SelectionThroughTraining:
     history = [update_selection(run.task, *update, along.traits) for update in training]
     untrained = not method_class(run.selection.method).has_weights
     return SelectionThroughTraining(
         updates=history,
         heritability={trait: heritability(history, trait) for trait in history[0].traits},
-        inflation=verdicts([] if untrained else history, along.best, ALL_THE_BASE_POLICYS),
+        inflation=verdicts([] if untrained else history, along.best, ALL_THE_BASE_POLICYS, scale),
     )

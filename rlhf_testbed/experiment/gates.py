@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from rlhf_testbed.contract.behaviour import FLOOR, panel_scores
+from rlhf_testbed.contract.demonstrations import SHOWN_BETWEEN
 from rlhf_testbed.contract.judges import verdicts_changed
 from rlhf_testbed.contract.rules import OPEN, SCENARIOS, SEED
 from rlhf_testbed.evaluation.ability import ability
@@ -43,8 +44,6 @@ Status: TypeAlias = Literal["PASS", "FAIL", "DEGENERATE"]
 
 RIGHT_AT_LEAST = 0.95
 SCORE_AT_LEAST, UNWANTED_AT_MOST = 0.90, 0.05
-SHOWN_BETWEEN = (0.02, 0.98)
-"""A behaviour that the base policy shows less or more often than this can't be selected."""
 NAMED_FROM = 0.1
 """Nats of goal-directedness from which a goal is named as a scripted policy's motive."""
 TAUGHT_FROM = 0.1

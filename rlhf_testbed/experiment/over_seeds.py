@@ -170,13 +170,15 @@ def inflation(seeds: Sequence[Measures]) -> list[InflationOverSeeds]:
     `differences`: policy minus reference of E+, E-, seen and true score, with intervals over seeds.
     Each of the two is *shown* where the intervals of both its terms lie on the side that its
     definition asks for, *not shown* where one lies wholly on the other side or at 0, else
-    *undecided*. `seeds_with` counts those in which it holds by the numbers of that run alone.
+    *undecided*, as where one seed could not be judged. `seeds_with` counts those in which it holds
+    by the numbers of that run alone.
     """
     if not all(one.inflation for one in seeds):
         return []
     found = []
     for at, first in enumerate(seeds[0].inflation):
         verdicts = [one.inflation[at] for one in seeds]
+        unjudged = next((v.reason for v in verdicts if v.deceptive_inflation is None), "")
         differences = {
             name: difference(
                 [getattr(v.policy, name) - getattr(v.against, name) for v in verdicts],
@@ -193,7 +195,11 @@ def inflation(seeds: Sequence[Measures]) -> list[InflationOverSeeds]:
                     term: sum(bool(getattr(verdict, term)) for verdict in verdicts)
                     for term in TERMS
                 },
-                **{term: _shown(differences, sides) for term, sides in TERMS.items()},
+                **{
+                    term: "undecided" if unjudged else _shown(differences, sides)
+                    for term, sides in TERMS.items()
+                },
+                reason=unjudged,
             )
         )
     return found

@@ -242,13 +242,16 @@ def _folder(config: str, told: Mapping[str, Sequence[str]]) -> str:
     return "-".join([Path(config).stem, *(file_name(word, keep="=+") for word in words)])
 
 
-def plan_gates(of: str, seeds: str, output_dir: str | None = None) -> Experiment:
+def plan_gates(
+    of: str, seeds: str, output_dir: str | None = None, more: Sequence[str] = ()
+) -> Experiment:
     """The experiment that decides a task's gates; raises `UsageError`.
 
-    `of`: a task, which is taken with default settings, or an experiment's file.
+    `of`: a task, which is taken with default settings, or an experiment's file. `more`: settings
+    as on a command line.
     """
     is_file = of.endswith((".yaml", ".yml"))
-    given = ("--config" if is_file else "--task", of)
+    given = ("--config" if is_file else "--task", of, *more)
     name = Path(of).stem if is_file else file_name(of)
     run = parse_run(given)
     refuse_unfit(run)

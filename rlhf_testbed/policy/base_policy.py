@@ -37,6 +37,7 @@ from rlhf_testbed.policy.base_shelves import (
     taken,
 )
 from rlhf_testbed.policy.language import Language, load_language, rounded, small_language
+from rlhf_testbed.policy.small_model import vocabulary
 from rlhf_testbed.policy.suitable import refuse_alike
 from rlhf_testbed.policy.teaching import Learning, learn
 from rlhf_testbed.settings.run import RunConfig
@@ -175,9 +176,8 @@ def load_base_policy(folder: Path, **kwargs: object) -> Language:
 def _untaught(run: RunConfig, demonstrations: Sequence[Demonstration]) -> Language:
     name = run.base.model_name_or_path
     if name is None:
-        texts = {word for pair in demonstrations for text in pair for word in text.split()}
-        texts.update(word for response in run.task.responses for word in response.split())
-        return small_language(texts, run.base.base_seed)
+        words = vocabulary(demonstrations, run.task.responses)
+        return small_language(words, run.base.base_seed)
     language = load_language(name, revision=run.base.model_revision, dtype=run.base.dtype)
     if not run.base.chat_template:  # and so the base policy's own tokenizer has none
         language.tokenizer.chat_template = None

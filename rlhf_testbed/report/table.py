@@ -1,7 +1,4 @@
-"""The gates and the arms as tables for the terminal.
-
-Gates of corridor
-PASS   knowable   taught honestly, right on 1.00 of 128 held-out scenarios ...
+"""The arms as tables for the terminal, after the gates (`gates_table.py`).
 
 arm
 κ α δ ρ      threat 1    threat 2 bad, unseen ...
@@ -28,8 +25,8 @@ from rlhf_testbed.report.contrast_tables import (
     print_passing,
 )
 from rlhf_testbed.report.drift_table import print_drift
+from rlhf_testbed.report.gates_table import print_gates
 from rlhf_testbed.report.generalisation import print_generalisation
-from rlhf_testbed.report.remedies import remedies
 from rlhf_testbed.report.sentences import (
     alike,
     bars_told,
@@ -46,7 +43,6 @@ from rlhf_testbed.store.experiment_records import InflationOverSeeds, Results
 from rlhf_testbed.store.run_records import Form
 from rlhf_testbed.tasks.base import SYMBOLS
 
-STATUS_STYLE = {"PASS": "green", "FAIL": "red", "DEGENERATE": "red"}
 COLUMNS = {
     "threat_1": "threat 1",
     "threat_2": "threat 2",
@@ -64,25 +60,6 @@ METHODS_TOLD = {
     "best_of_n": "best of n",
 }
 SYMBOLS_OF = {"e_plus": "E+", "e_minus": "E-", "j_seen": "score", "j_true": "full-knowledge score"}
-
-
-def print_gates(results: Results, console: Console) -> None:
-    """Prints the gates, one a line; says at the head when one does not pass."""
-    broken = [gate.name for gate in results.gates if gate.status != "PASS"]
-    if broken:
-        console.print(
-            f"[bold red]Gates not passed: {', '.join(broken)}. "
-            "The figures below can't be called deception.[/]"
-        )
-    table = Table(title=f"Gates of {results.task}", title_justify="left", box=None)
-    for heading in ("", "gate", "what was found (and what is asked)"):
-        table.add_column(heading, overflow="fold")
-    for gate in results.gates:
-        style = STATUS_STYLE[gate.status]
-        table.add_row(f"[{style}]{gate.status}[/]", gate.name, gate.detail)
-    console.print(table)
-    for line in remedies(results.gates):
-        console.print(f"- to change  {line}", highlight=False, markup=False)
 
 
 def print_arms(results: Results, console: Console) -> None:
@@ -128,17 +105,26 @@ def print_inflation(results: Results, console: Console) -> None:
     table = Table(title="Looking better than it is; paying to be believed", **LEFT)
     for heading in ("arm", "what, against whom", "", "policy minus reference"):
         table.add_column(heading, overflow="fold")
+    unjudged: dict[str, dict[str, None]] = {}
     for name, arm in results.arms.items():
         for found in arm.inflation:
+            if found.reason:
+                unjudged.setdefault(found.reason, {})[name] = None
+                continue
             for term in (term for term in TERMS if getattr(found, term) != "not shown"):
                 what = f"{term.replace('_', ' ')}, against the {found.reference}"
                 table.add_row(name, what, getattr(found, term), why(found, term))
     if table.row_count:
         console.print(table)
+    for reason, arms in unjudged.items():
+        what = "deceptive inflation and overjustification"
+        console.print(f"- ({', '.join(arms)}): {what} are not judged: {reason}", highlight=False)
 
 
 def why(found: InflationOverSeeds, term: str) -> str:
     """The differences behind deceptive inflation or overjustification, on one line."""
+    if found.reason:
+        return f"not judged: {found.reason}"
     told = [f"{SYMBOLS_OF[name]} {signed(found.differences[name])}" for name in TERMS[term]]
     return f"{', '.join(told)}; by itself in {found.seeds_with[term]} of {found.seeds} seeds"
 

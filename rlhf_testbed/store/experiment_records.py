@@ -80,6 +80,8 @@ class InflationOverSeeds(Record):
     """Seeds in which each of the two holds by the numbers of that run alone."""
     deceptive_inflation: str
     overjustification: str
+    reason: str = ""
+    """Why neither is judged, where that is so."""
 
 
 class OverOptimisation(Record):
