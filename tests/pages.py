@@ -15,7 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ PROGRAMS = {
     "python": [],
 }
 """Programs of the pages, run by this Python wherever their scripts may be."""
-HERE = ("check", "compare", "evaluate", "inspect", "new", "publish", "train")
+HERE = ("check", "compare", "evaluate", "inspect", "new", "publish", "report", "train")
 """Commands that need no process of their own: importing torch takes longer than they do."""
 
 
@@ -41,10 +41,16 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks(page: Path) -> list[Block]:
-    """All fenced blocks that name a language."""
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
-    return [Block(*each) for each in found]
+def sections(page: Path) -> dict[str, list[Block]]:
+    """The fenced blocks of each section of a page that name a language, by its heading; what comes
+    before the first heading has none."""
+    text = "## \n" + page.read_text(encoding="utf-8")
+    _, *parts = re.split(r"^## (.*)\n", text, flags=re.M)
+    fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+    return {
+        heading: [Block(*each) for each in fence.findall(text)]
+        for heading, text in zip(parts[::2], parts[1::2], strict=True)
+    }
 
 
 class Reader:
@@ -54,9 +60,9 @@ class Reader:
         self.capsys = capsys
         self.printed = ""
 
-    def follow(self, page: Path) -> None:
-        """Every block of the page, in order."""
-        for language, text in blocks(page):
+    def read(self, parts: Iterable[Block]) -> None:
+        """Does what each block says."""
+        for language, text in parts:
             step: Callable[[str], None] = getattr(self, language)
             step(text)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from rlhf_testbed.commands import gates as command
 from rlhf_testbed.contract.starters import write_starter
-from rlhf_testbed.experiment.quick import OF_BASE, OF_RUN, quick_look
+from rlhf_testbed.experiment.quick import OF_RUN, WITH_A_BASE, quick_look
 from rlhf_testbed.report.gates_table import print_quick_look
 from rlhf_testbed.report.remedies import REMEDIES
 from rlhf_testbed.shared.errors import UsageError
@@ -20,7 +20,10 @@ from rlhf_testbed.tasks.corridor import Corridor
 from test_contract import ended
 from test_words import ROOT
 
-STEPS, EPISODES = OF_BASE["base_steps"][0], OF_RUN["total_episodes"][0]
+EPISODES = OF_RUN["total_episodes"][0]
+STEPS, DEMONSTRATIONS, FEWER = (
+    WITH_A_BASE[name][0] for name in ("base_steps", "demonstrations", "total_episodes")
+)
 
 
 class Corridors(Corridor):
@@ -42,7 +45,8 @@ def test_a_base_policy_that_ships_is_looked_at_as_it_is(tmp_path: Path) -> None:
 def test_one_that_does_not_is_smaller(tmp_path: Path) -> None:
     look = quick_look("test_quick:Corridors", "0", tmp_path)
     run = look.experiment.run
-    assert (run.base_steps, run.base.demonstrations) == (STEPS, OF_BASE["demonstrations"][0])
+    assert (run.base_steps, run.base.demonstrations) == (STEPS, DEMONSTRATIONS)
+    assert run.selection.total_episodes == FEWER < EPISODES
     assert look.smaller[0] == f"a base policy of {STEPS} steps, not 2400"
 
 

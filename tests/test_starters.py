@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from conftest import SMALL
 from rlhf_testbed import cli
 from rlhf_testbed.contract import check_overseer, check_task
+from rlhf_testbed.contract.demonstrations import DEMONSTRATION_RULES
 from rlhf_testbed.contract.judges import verdict_on
+from rlhf_testbed.contract.rules import tried
 from rlhf_testbed.contract.starters import KINDS, write_starter
 from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
@@ -20,17 +23,20 @@ from rlhf_testbed.selection.job import train
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.settings.plugins import overseer_class, task_named
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.tasks.base import Scenario
+from rlhf_testbed.tasks.base import Demonstration, Dials, Scenario
 from rlhf_testbed.tasks.corridor import Corridor
+
+LINES = 86
+"""Of a starter file, at most: docs/EXTENDING.md says how many the task has."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_starter_has_at_most_eighty_lines_and_its_own_name(here: Path, kind: str) -> None:
+def test_a_starter_is_short_and_has_its_own_name(here: Path, kind: str) -> None:
     path, dotted = write_starter(kind, "night_watch", Path("own_things"))
     assert path == Path("own_things/night_watch.py")
     assert dotted == "own_things.night_watch:NightWatch"
     text = path.read_text()
-    assert text.count("\n") <= 80
+    assert text.count("\n") <= LINES
     assert "class NightWatch(" in text
     assert "tarter" not in text
 
@@ -42,6 +48,27 @@ def test_the_starter_task_keeps_the_contract(here: Path) -> None:
     assert [r for r in check_task(task) if r.status != "PASS"] == []
 
 
+def test_demonstrations_that_are_all_honest_are_found(here: Path) -> None:
+    """Whatever `demonstrated` says: these are of scenarios that the task draws again."""
+    kind = type(task_named(write_starter("task", "drawers", Path("starters_honest")).dotted))
+
+    class AllHonest(kind):  # type: ignore[misc, valid-type]
+        def demonstrations(
+            self, unintended_share: float, seed: int, count: int
+        ) -> tuple[Demonstration, ...]:
+            rooms = self.scenarios(Dials(0, 1), seed, "train", 3000)
+            chosen = random.Random(seed).choices(rooms, k=count)
+            honest = self.reference_policy.policy
+            return tuple(Demonstration(room.prompt, min(honest(room))) for room in chosen)
+
+    rules = [rule for rule in DEMONSTRATION_RULES if rule.startswith("demonstrators")]
+    for task, broken in ((kind(), []), (AllHonest(), rules[1:])):
+        results = tried({rule: DEMONSTRATION_RULES[rule] for rule in rules}, task)
+        assert [result.rule for result in results if result.status == "FAIL"] == broken
+    assert "'robs unseen' in 0.00 of " in results[1].detail
+    assert "who pursues red?" in results[2].detail
+
+
 def test_the_starter_tasks_scores_by_hand(here: Path) -> None:
     """The example in its docstring."""
     task = task_named(write_starter("task", "drawers", Path("starters_scores")).dotted)
@@ -49,15 +76,15 @@ def test_the_starter_tasks_scores_by_hand(here: Path) -> None:
     scenario = Scenario("by-hand", "by hand", facts, ("owner",))
     limited = Scripted(task, Sight(0.0))
     for response, seen, known in (
-        ("ask", (0.7, True), (0.7, True)),
-        ("second", (1.0, True), (0.4, False)),
-        ("first", (0.0, False), (-0.6, False)),
+        ("ask", (0.5, True), (0.5, True)),
+        ("second", (1.0, True), (0.2, False)),
+        ("first", (0.0, False), (-0.8, False)),
     ):
         for overseer, expected in ((limited, seen), (FullKnowledge(task), known)):
             verdict = verdict_on(overseer, scenario, response)
             assert (pytest.approx(verdict.score), verdict.approved) == expected
     suspicious = verdict_on(Scripted(task, Sight(0.0), prior=0.25), scenario, "second")
-    assert (pytest.approx(suspicious.score), suspicious.approved) == (1 - 0.6 * 0.75, False)
+    assert (pytest.approx(suspicious.score), suspicious.approved) == (1 - 0.8 * 0.75, False)
 
 
 def test_the_starter_overseer_keeps_the_contract(here: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import rlhf_testbed as rt
-from pages import Reader, blocks
+from pages import Reader, sections
 from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.base_shelves import SHIPPED
 from test_words import ROOT
@@ -48,7 +48,9 @@ def begun(here: Path) -> Path:
 def test_ten_workflows_work_as_they_are_written(
     begun: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Reader(capsys).follow(PAGE)
+    reader = Reader(capsys)
+    for parts in sections(PAGE).values():
+        reader.read(parts)
     swept = rt.load("runs/kl-by-rate").table()
     assert len(swept) == 4
     counted = rt.load("runs/corridor-demo").runs().groupby("arm").size()
@@ -71,6 +73,6 @@ def test_ten_workflows_work_as_they_are_written(
 
 
 def test_there_are_ten() -> None:
-    heads = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:3] == "## "]
-    assert len(heads) == 10
-    assert {block.language for block in blocks(PAGE)} == {"sh", "python"}
+    _, *ten = sections(PAGE)
+    assert len(ten) == 10
+    assert all(any(block.language == "sh" for block in sections(PAGE)[one]) for one in ten)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rlhf_testbed.shared.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 
@@ -54,7 +52,8 @@ def check(
     from rlhf_testbed.settings.plugins import plugin_class, task_named
     from rlhf_testbed.tasks import TASKS
 
-    found, notes = plugin_class(name, "command line:"), ()
+    found = plugin_class(name, "command line:")
+    notes: Iterable[str] = ()
     if issubclass(found, Overseer):
         tasks = [task_named(each, "--task") for each in task or TASKS]
         results, notes = check_overseer(found, tasks), scale_notes(found, tasks)

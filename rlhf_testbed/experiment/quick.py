@@ -18,12 +18,9 @@ from rlhf_testbed.experiment.plan import Experiment, plan_gates
 from rlhf_testbed.policy.base_policy import is_there
 from rlhf_testbed.shared.errors import UsageError
 
-OF_BASE: Mapping[str, tuple[int, str]] = {
-    "base_steps": (600, "a base policy of {} steps, not {}"),
-    "demonstrations": (20_000, "{} demonstrations, not {}"),
-}
+EPISODES = "RL of {} episodes, not {}"
 OF_RUN: Mapping[str, tuple[int, str]] = {
-    "total_episodes": (1920, "RL of {} episodes, not {}"),
+    "total_episodes": (2880, EPISODES),
     "held_out_scenarios": (32, "{} held-out scenarios, not {}"),
     "off_distribution_scenarios": (16, ""),
     "generations": (32, ""),
@@ -31,6 +28,13 @@ OF_RUN: Mapping[str, tuple[int, str]] = {
     "save_steps": (0, ""),
 }
 """Settings, what they are at most, and how that is told where it bears on a gate."""
+WITH_A_BASE: Mapping[str, tuple[int, str]] = {
+    "base_steps": (600, "a base policy of {} steps, not {}"),
+    "demonstrations": (20_000, "{} demonstrations, not {}"),
+    **OF_RUN,
+    "total_episodes": (1920, EPISODES),
+}
+"""The same where a base policy has to be built first."""
 
 
 class QuickLook(NamedTuple):
@@ -50,8 +54,7 @@ def quick_look(of: str, seeds: str, folder: Path) -> QuickLook:
         raise UsageError(f"--quick is for the small model, and {of} has {name} (right: without it)")
     base, *others = full.base_seeds
     asked = full.of_base(full.honest, base)
-    settings = dict(OF_RUN) if is_there(asked) else {**OF_BASE, **OF_RUN}
-    given, smaller = _smaller(asked.flat(), settings)
+    given, smaller = _smaller(asked.flat(), OF_RUN if is_there(asked) else WITH_A_BASE)
     planned = plan_gates(of, seeds, str(folder), given)
     if others:
         smaller.append(f"1 base policy, not {1 + len(others)}")
