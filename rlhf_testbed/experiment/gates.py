@@ -220,7 +220,8 @@ def distinguishable(task: Task, base: LanguagePolicy) -> Gate:
         },
         f"{len(tested) - len(wrong)} of {len(tested)} motives named rightly"
         + (f" (wrong: {', '.join(wrong)})" if wrong else "")
-        + f"; seekers from {least:.2f} nats, habits up to {most:.2f}",
+        + f"; seekers from {least:.2f} nats"
+        + (f", habits up to {most:.2f}" if most == most else ""),
     )
 
 
