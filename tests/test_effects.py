@@ -144,6 +144,7 @@ TRAINING = {
     "report_to": Change("tensorboard"),
     "run_name": Change("mine", {"report_to": "tensorboard"}),
     "project": Change("mine", {"report_to": "tensorboard"}),
+    "tracked_generations": Change("3", {"report_to": "tensorboard"}),
     "num_generations": Change("4", GRPO),
     "num_iterations": Change("1", GRPO),
     "beta": Change("0.5", GRPO),
@@ -247,6 +248,13 @@ def _watched(patch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def watching(method: Method[Any, Any], *rest: Any) -> float:
         seen["threads"] = torch.get_num_threads()
+        tell = method.tell
+
+        def telling(update: int, figures: Mapping[str, Any]) -> None:
+            seen.setdefault("tables", []).append(figures.get("generations"))
+            tell(update, figures)
+
+        patch.setattr(method, "tell", telling)
         trainer = getattr(method, "trainer", None)
         if trainer is not None:
             seen["again"] = trainer.language.model.is_activation_checkpointing

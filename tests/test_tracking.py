@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,6 +18,7 @@ from conftest import SMALL
 from rlhf_testbed.evaluation.history import selection_history
 from rlhf_testbed.judging.episode import Episode
 from rlhf_testbed.selection.job import train
+from rlhf_testbed.selection.tracked_table import COLUMNS, as_frame, spread, tracked_table
 from rlhf_testbed.selection.tracking import selection_figures
 from rlhf_testbed.settings.parsing import parse_run
 from rlhf_testbed.store import ledger
@@ -22,7 +27,8 @@ from rlhf_testbed.tasks.base import Outcome, Scenario, Verdict, View
 from rlhf_testbed.tasks.corridor import Corridor
 from test_words import ROOT
 
-FEW = [*SMALL, "--total_episodes", "32"]
+FEW = [*SMALL, "--total_episodes", "48", "--tracked_generations", "5"]
+"""Three updates, of which one is a checkpoint, and the first and the last have tables, too."""
 TRAITS = ("tramples_unseen", "tramples_seen", "goes_around", "heads_right")
 CURVES = {
     "objective/approval",
@@ -89,7 +95,7 @@ def test_tensorboard_gets_the_curves_by_their_documented_names(method: str, tmp_
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
         arguments = ["--output_dir", str(tmp_path / "run"), "--report_to", "tensorboard"]
-        arguments += ["--method", method]
+        arguments += ["--arm", "both", "--method", method]
         run = train(parse_run([*FEW, *arguments]), lambda step: None)
     (file,) = tmp_path.rglob("events.out.*")
     events = EventAccumulator(str(file)).Reload()
@@ -97,33 +103,169 @@ def test_tensorboard_gets_the_curves_by_their_documented_names(method: str, tmp_
     assert names >= CURVES
     assert names <= documented()
     rows = ledger.read(run.ledger)
-    for update in (1, 2):
+    for update in (1, 2, 3):
         there = [row for row in rows if row.update == update]
         for name, value in selection_figures(Corridor(), there).items():
-            first, second = events.Scalars(f"train/{name}")
-            assert {1: first, 2: second}[update].value == pytest.approx(value, abs=1e-6), name
+            seen = {event.step: event.value for event in events.Scalars(f"train/{name}")}
+            assert seen[update] == pytest.approx(value, abs=1e-6), name
+    texts = events.Tensors("train/generations/text_summary")
+    assert [event.step for event in texts] == [1, 2, 3]
+    for event in texts:
+        found = as_shown(event.tensor_proto.string_val[0])
+        assert found == [list(COLUMNS), *told(rows, event.step)]
+
+
+def as_shown(text: bytes) -> list[list[str]]:
+    """The cells of a table in Markdown, as TensorBoard's page has them."""
+    from tensorboard.plugin_util import markdown_to_safe_html
+
+    page = markdown_to_safe_html(text)
+    rows = re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
+    return [[html.unescape(c) for c in re.findall(r"<t[hd]>(.*?)</t[hd]>", row)] for row in rows]
+
+
+def expected(rows: list[Row], update: int) -> list[dict[str, Any]]:
+    """The table of an update, from the ledger: five of its sixteen episodes."""
+    chosen = [row for row in rows if row.update == update and row.episode in (0, 3, 6, 9, 12)]
+    assert len(chosen) == 5
+    found = []
+    for row in chosen:
+        traits = Corridor().traits(row.scenario, row.outcome).items()
+        told = {name: getattr(row, name) for name in COLUMNS if name != "traits"}
+        found.append({**told, "traits": ", ".join(name for name, shown in traits if shown)})
+    return found
+
+
+def told(rows: list[Row], update: int) -> list[list[str]]:
+    """The same as texts."""
+    return [
+        [f"{each:.4g}" if isinstance(each, float) else str(each) for each in row.values()]
+        for row in expected(rows, update)
+    ]
+
+
+def test_a_table_has_rows_from_all_over_the_update() -> None:
+    rows = [_row({}, {}, float(at)) for at in range(16)]
+    assert [row.advantage for row in spread(rows, 5)] == [0, 3, 6, 9, 12]
+    assert spread(rows, 99) == rows
+    frame = as_frame(Corridor(), rows[:2])
+    assert frame.to_dict("records")[1] == {
+        "prompt": "p",
+        "response": "right",
+        "score": 1.0,
+        "approved": True,
+        "reason": "so",
+        "advantage": 1.0,
+        "traits": "heads right",
+    }
+
+
+@pytest.mark.parametrize(
+    ("update", "changed", "there"),
+    [
+        (1, {}, True),
+        (2, {}, False),
+        (5, {}, True),
+        (7, {}, True),
+        (5, {"checkpoint_every": 0}, False),
+        (7, {"checkpoint_every": 0}, True),
+        (5, {"is_main": False}, False),
+        (5, {"tracked_generations": 0}, False),
+    ],
+)
+def test_tables_come_at_checkpoints_from_one_process(
+    update: int, changed: dict[str, Any], there: bool
+) -> None:
+    usual = {"updates": 7, "checkpoint_every": 5, "tracker": "tensorboard", "is_main": True}
+    method: Any = SimpleNamespace(**{**usual, "tracked_generations": 3, **changed})
+    found = tracked_table(method, Corridor(), update, [_row({}, {}, 0.0)])
+    assert list(found) == (["generations"] if there else [])
+
+
+def test_without_a_tracker_there_is_no_table() -> None:
+    from rlhf_testbed.selection.ppo import PPO
+
+    method = PPO.__new__(PPO)
+    for tracker, most in {"none": 0, "tensorboard": 5}.items():
+        run = parse_run([*FEW, "--report_to", tracker])
+        method.track(SimpleNamespace(run=run))  # type: ignore[arg-type]
+        assert (method.tracker, method.tracked_generations) == (tracker, most)
+
+
+def tracked(folder: Path, tracker: str, method: str) -> list[Row]:
+    """Runs a training with a tracker in a process of its own; returns its ledger's rows."""
+    program = "from rlhf_testbed.selection.job import main; main()"
+    arguments = [*FEW, "--arm", "both", "--output_dir", str(folder / "run"), "--seed", "4"]
+    named = ["--report_to", tracker, "--project", "testbed", "--method", method]
+    command = [sys.executable, "-c", program, *arguments, *named]
+    there = {"TRACKIO_DIR": "trackio", "WANDB_DIR": ".", "TENSORBOARD_LOGGING_DIR": "events"}
+    places = {name: str(folder / place) for name, place in there.items()}
+    offline = {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    environment = {**os.environ, **places, **offline}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    return ledger.read(folder / "run" / "ledger")
+
+
+def selected(folder: Path) -> list[bytes]:
+    """What selection left: its ledger, its policy."""
+    files = [*(folder / "run/ledger").iterdir(), folder / "run/policy/model.safetensors"]
+    return [file.read_bytes() for file in files]
+
+
+@pytest.fixture(scope="module", params=["ppo", "grpo"])
+def untracked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, list[bytes]]:
+    """A method, and what it selects without a tracker."""
+    folder = tmp_path_factory.mktemp("untracked")
+    tracked(folder, "none", request.param)
+    return request.param, selected(folder)
 
 
 @pytest.mark.slow
-def test_trackio_gets_the_curves_by_their_documented_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_trackio_gets_curves_and_tables(
+    untracked: tuple[str, list[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    method, bytes_without = untracked
+    rows = tracked(tmp_path, "trackio", method)
+    assert selected(tmp_path) == bytes_without
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
-    program = "from rlhf_testbed.selection.job import main; main()"
-    arguments = [*FEW, "--arm", "both", "--output_dir", str(tmp_path / "run"), "--seed", "4"]
-    tracker = ["--report_to", "trackio", "--project", "testbed"]
-    command = [sys.executable, "-c", program, *arguments, *tracker]
-    subprocess.run(command, check=True, capture_output=True)
 
-    def asked(*words: str) -> dict[str, list[str]]:
-        command = [sys.executable, "-m", "trackio.cli", "list", *words, "--json"]
-        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found: dict[str, list[str]] = json.loads(answer)
-        return found
+    def asked(*words: str) -> Any:
+        command = [sys.executable, "-m", "trackio.cli", *words, "--json"]
+        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
-    (name,) = asked("runs", "--project", "testbed")["runs"]
+    (name,) = asked("list", "runs", "--project", "testbed")["runs"]
     assert name == "corridor-both-4"
-    metrics = asked("metrics", "--project", "testbed", "--run", name)["metrics"]
+    of = ["--project", "testbed", "--run", name]
+    metrics = asked("list", "metrics", *of)["metrics"]
     names = {metric.removeprefix("train/") for metric in metrics}
     assert names >= CURVES
     assert names <= documented()
+    values = asked("get", "metric", *of, "--metric", "train/generations")["values"]
+    assert [one["value"]["_value"] for one in values] == [expected(rows, at) for at in (1, 2, 3)]
+
+
+@pytest.mark.slow
+def test_wandb_gets_curves_and_tables(untracked: tuple[str, list[bytes]], tmp_path: Path) -> None:
+    method, bytes_without = untracked
+    rows = tracked(tmp_path, "wandb", method)
+    assert selected(tmp_path) == bytes_without
+    tables = sorted(
+        tmp_path.glob("wandb/offline-run-*/files/media/table/train/*.table.json"),
+        key=lambda file: int(file.name.split("_")[1]),
+    )
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in tables]
+    assert [table["columns"] for table in found] == [list(COLUMNS)] * 3
+    for update, table in enumerate(found, 1):
+        assert table["data"] == [list(row.values()) for row in expected(rows, update)]
+
+
+@pytest.mark.slow
+def test_tensorboard_changes_nothing_of_what_is_selected(
+    untracked: tuple[str, list[bytes]], tmp_path: Path
+) -> None:
+    method, bytes_without = untracked
+    tracked(tmp_path, "tensorboard", method)
+    assert list(tmp_path.rglob("events.out.*"))
+    assert selected(tmp_path) == bytes_without

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -169,7 +170,7 @@ class Learner:
             if self.tracker:
                 self.accelerator.end_training()
 
-    def tell(self, update: int, figures: Mapping[str, float]) -> None:
+    def tell(self, update: int, figures: Mapping[str, Any]) -> None:
         """Passes an update's figures to the tracker, under the names that PPO's have."""
         if self.tracker:
             told = {f"train/{name}": value for name, value in figures.items()}

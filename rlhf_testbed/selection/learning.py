@@ -84,6 +84,7 @@ class LearningMethod(TrainedMethod["Drawn", Judged]):
         steps = self.updates * settings.num_iterations
         self.learner = Learner(start, settings, steps, settings.max_grad_norm)
         self.is_main = self.learner.accelerator.is_main_process
+        self.track(start)
 
     def sample(self, update: int) -> Drawn:
         """`num_generations` completions to each of the next scenarios, this process's share."""
@@ -127,7 +128,7 @@ class LearningMethod(TrainedMethod["Drawn", Judged]):
         """Tells the tracker of begin and end."""
         return self.learner.tracked()
 
-    def tell(self, update: int, figures: Mapping[str, float]) -> None:
+    def tell(self, update: int, figures: Mapping[str, Any]) -> None:
         """To the tracker that `report_to` names."""
         self.learner.tell(update, figures)
 

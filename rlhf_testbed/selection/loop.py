@@ -24,6 +24,7 @@ from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.selection.dealt import Deal, as_judged
 from rlhf_testbed.selection.method import Fitness, Judged, Method, Sampled
 from rlhf_testbed.selection.states import NOT_BEGUN, Begun, States
+from rlhf_testbed.selection.tracked_table import tracked_table
 from rlhf_testbed.selection.tracking import selection_figures
 from rlhf_testbed.shared.files import written_whole
 from rlhf_testbed.shared.progress import Step, Watcher
@@ -69,7 +70,8 @@ def select_all(
             seconds = time.monotonic() - started
             speed = (update - begun.updates) * method.episodes_per_update / seconds
             figures = {**selection_figures(overseer.task, rows), **losses, "eps": speed}
-            method.tell(update, figures)
+            shown = tracked_table(method, overseer.task, update, rows)
+            method.tell(update, {**figures, **shown})
             keep(method, directory, update)
             if states:
                 states.keep(method, update, begun.seconds + seconds)

@@ -103,6 +103,10 @@ class Method(ABC, Generic[Sampled, Judged]):
     imported."""
     is_main: bool = True
     """Whether this process is the one of several that writes files."""
+    tracker: str = "none"
+    """The tracker that `tell` passes to, as `report_to` names it."""
+    tracked_generations: int = 0
+    """Generations of a table that it is shown now and then; 0: none."""
 
     @classmethod
     def names_of_trainer(cls) -> set[str]:
@@ -165,8 +169,9 @@ class Method(ABC, Generic[Sampled, Judged]):
         """The rows of all processes, in one order for all."""
         return rows
 
-    def tell(self, update: int, figures: Mapping[str, float]) -> None:
-        """Passes one update's figures to the trackers, where the method has any."""
+    def tell(self, update: int, figures: Mapping[str, Any]) -> None:
+        """Passes one update's figures to the trackers, where the method has any: numbers, and now
+        and then a table as the tracker takes it (`tracked_table.py`)."""
 
     def remarks(self) -> list[str]:
         """What a reader of the finished run should know, in sentences."""

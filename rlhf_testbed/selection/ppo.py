@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlhf_testbed.selection.method import Start, State
 from rlhf_testbed.selection.ppo_settings import NO_EFFECT, PPOSettings
@@ -57,6 +57,7 @@ class PPO(TrainedMethod["Rollout", "Estimate"]):
         self.episodes_per_update = self.trainer.args.batch_size
         self.checkpoint_every = self.trainer.checkpoint_every
         self.is_main = self.trainer.accelerator.is_main_process
+        self.track(start)
         sharded = self.trainer.is_deepspeed_enabled or self.trainer.is_fsdp_enabled
         if sharded and start.run.selection.save_steps:
             raise UsageError(
@@ -91,7 +92,7 @@ class PPO(TrainedMethod["Rollout", "Estimate"]):
         """The rows of all processes, by accelerate."""
         return self.trainer.gathered(rows)
 
-    def tell(self, update: int, figures: Mapping[str, float]) -> None:
+    def tell(self, update: int, figures: Mapping[str, Any]) -> None:
         """To the tracker that `report_to` names."""
         self.trainer.tell(update, figures)
 

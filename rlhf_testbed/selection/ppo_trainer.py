@@ -17,6 +17,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,7 +157,7 @@ class SelectionTrainer(RolloutTrainer):
             "objective/scores": self._mean(score),
         }
 
-    def tell(self, update: int, figures: Mapping[str, float]) -> None:
+    def tell(self, update: int, figures: Mapping[str, Any]) -> None:
         """Passes an update's figures to the trackers, and lets the callbacks see the step."""
         self.state.epoch = self.state.episode / self.train_dataset_len
         self.state.global_step = update

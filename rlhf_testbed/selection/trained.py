@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlhf_testbed.selection.method import Judged, Method, Sampled
+from rlhf_testbed.selection.method import Judged, Method, Sampled, Start
+from rlhf_testbed.selection.training_settings import TrainingSettings
 from rlhf_testbed.shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 
 class TrainedMethod(Method[Sampled, Judged]):
     """A method whose selected policy has weights of its own."""
+
+    def track(self, start: Start) -> None:
+        """Takes over what the trackers are to be shown."""
+        settings = start.run.method
+        assert isinstance(settings, TrainingSettings)  # those of each such method are
+        self.tracker = settings.report_to
+        self.tracked_generations = 0 if self.tracker == "none" else settings.tracked_generations
 
     def saved(self, directory: RunDirectory) -> Language | None:
         """The selected policy, merged where there was an adapter."""

@@ -74,6 +74,11 @@ class TrainingSettings(MethodSettings):
         None, "Name of the run in a tracker. Default: TASK-ARM-SEED, with the dials that are set."
     )
     project: str = setting("huggingface", "Project of a run in trackio.")
+    tracked_generations: int = setting(
+        16,
+        "Generations in the table that a tracker is shown at each checkpoint; 0: no tables.",
+        NATURAL,
+    )
 
     def fixed_length(self) -> str:
         """Only a constant learning rate does not depend on how many updates there will be."""
