@@ -53,6 +53,7 @@ for command in (
     app.command()(command)
 app.command("list")(looking.list_)
 app.command()(making.export)
+app.command()(making.push)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,  # the training job has a help of its own

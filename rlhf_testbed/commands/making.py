@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.shared.errors import UsageError, looked_up
 
 RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 
@@ -130,3 +130,51 @@ def export(
     for why in left_out:
         print(f"left out: {why}", file=sys.stderr)
     print(f"filed in {folder}\nopen it   {FORMATS[to].opens(folder)}")
+
+
+def push(
+    run: Annotated[Path, typer.Argument(help="A run, or an experiment.", metavar="RUN")],
+    repo: Annotated[
+        str, typer.Argument(help="NAMESPACE/NAME on the Hub, for each kind.", metavar="REPO")
+    ],
+    what: Annotated[
+        str,
+        typer.Option(
+            help="policy (a model repository), dataset, report (a static Space), or all of them."
+        ),
+    ] = "all",
+    private: Annotated[
+        bool, typer.Option("--private/--public", help="Who may see what is made.")
+    ] = True,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            "--dry_run",
+            help="Say which files would go where, and push nothing: no token, no network.",
+        ),
+    ] = False,
+) -> None:
+    """Push policy, dataset and report to the Hugging Face Hub, to be seen by you alone.
+
+    Example: rlhf-testbed push runs/corridor alice/corridor --dry-run
+
+    Example: rlhf-testbed push runs/corridor alice/corridor --what dataset --public
+
+    Of an experiment: all policies in one repository, a folder each. The token is that of
+    `hf auth login` or HF_TOKEN. Full paths are cut from what is written for readers.
+    """
+    from rlhf_testbed.export.hub import WHAT, planned, shown
+    from rlhf_testbed.export.pushing import push as push_all
+    from rlhf_testbed.export.pushing import refuse_odd_name
+
+    refuse_odd_name(repo)
+    chosen = looked_up("command line: --what", what, {"all": WHAT, **{one: (one,) for one in WHAT}})
+    repos, left_out = planned(run, chosen, repo)
+    for why in left_out:
+        print(f"left out: {why}", file=sys.stderr)
+    if dry_run:
+        for line in shown(repos, repo, private):
+            print(line)
+        return
+    push_all(repos, repo, private, lambda one, url: print(f"{one.kind:8} {url}", flush=True))
