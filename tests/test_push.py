@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from hub_server import TOKEN, HubServer, hub_server
 from rlhf_testbed import cli
 from rlhf_testbed.export import machine
 from rlhf_testbed.export.formats import export
+from rlhf_testbed.report.page import write_report
 
 NAME = "alice/both"
 PAGE = "<p>/home/alice/runs/both-1</p><script>see('/usr/share/x')</script>"
@@ -263,6 +266,9 @@ def test_what_the_hub_refuses_is_one_line(
     hub.large.clear()
     hub.fails["/large/"] = 403
     assert refused().startswith("it is not yours to write to")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.fails["/xet-write-token/"] = 403  # hf_xet asks for it
+    assert refused().startswith("it is not yours to write to")
     hub.fails.clear()
     assert refused(NAME, "--public") == (
         "is there already and private (right: --private, or another name)"
@@ -326,3 +332,33 @@ def test_this_machines_name_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told == "rank 1 on HOST, and gpu-170, on HOST."
     monkeypatch.setattr(socket, "gethostname", lambda: "report")
     assert machine.without_machine("the report") == "the report"
+
+
+@pytest.mark.slow
+def test_a_real_report_is_pushed_by_the_command(
+    evaluated: Path, hub: HubServer, tmp_path: Path
+) -> None:
+    """In a process of its own, which knows the Hub from its environment alone."""
+    run = Path(shutil.copytree(evaluated, tmp_path / "both-1"))
+    write_report(run)
+    command = [sys.executable, "-c", "from rlhf_testbed.cli import main; main()"]
+    there = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+    ended = subprocess.run(
+        [*command, "push", str(run), NAME, "--what", "report", "--public"],
+        env={**os.environ, **there},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == f"space    {hub.url}/spaces/{NAME}\n"
+    repo = hub.repos["space", NAME]
+    assert not repo.private
+    before = (run / "report/index.html").read_text("utf-8")
+    after = repo.files["index.html"].decode()
+    assert str(run) in before
+    assert not [place for place in machine.places(run) if place in after]
+    scripts = [re.findall(r"<script.*?</script>", page, re.DOTALL) for page in (before, after)]
+    assert scripts[0] == scripts[1]
+    assert len(scripts[0]) > 3
+    told = before.replace(f"{run}/config.yaml", "config.yaml").replace(str(run), run.name)
+    assert told == after

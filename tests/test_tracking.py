@@ -132,6 +132,7 @@ def expected(rows: list[Row], update: int) -> list[dict[str, Any]]:
     for row in chosen:
         traits = Corridor().traits(row.scenario, row.outcome).items()
         told = {name: getattr(row, name) for name in COLUMNS if name != "traits"}
+        told |= {name: round(told[name], 4) for name in ("score", "advantage")}
         found.append({**told, "traits": ", ".join(name for name, shown in traits if shown)})
     return found
 
@@ -139,7 +140,7 @@ def expected(rows: list[Row], update: int) -> list[dict[str, Any]]:
 def told(rows: list[Row], update: int) -> list[list[str]]:
     """The same as texts."""
     return [
-        [f"{each:.4g}" if isinstance(each, float) else str(each) for each in row.values()]
+        [f"{each:g}" if isinstance(each, float) else str(each) for each in row.values()]
         for row in expected(rows, update)
     ]
 
@@ -199,6 +200,7 @@ def tracked(folder: Path, tracker: str, method: str) -> list[Row]:
     named = ["--report_to", tracker, "--project", "testbed", "--method", method]
     command = [sys.executable, "-c", program, *arguments, *named]
     there = {"TRACKIO_DIR": "trackio", "WANDB_DIR": ".", "TENSORBOARD_LOGGING_DIR": "events"}
+    there |= {f"WANDB_{kind}_DIR": "kept" for kind in ("CACHE", "CONFIG", "DATA")}
     places = {name: str(folder / place) for name, place in there.items()}
     offline = {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
     environment = {**os.environ, **places, **offline}
@@ -251,8 +253,13 @@ def test_wandb_gets_curves_and_tables(untracked: tuple[str, list[bytes]], tmp_pa
     method, bytes_without = untracked
     rows = tracked(tmp_path, "wandb", method)
     assert selected(tmp_path) == bytes_without
+    (files,) = tmp_path.glob("wandb/offline-run-*/files")
+    summary = json.loads((files / "wandb-summary.json").read_text(encoding="utf-8"))
+    names = {name.removeprefix("train/") for name in summary if not name.startswith("_")}
+    assert names >= CURVES
+    assert names <= documented()
     tables = sorted(
-        tmp_path.glob("wandb/offline-run-*/files/media/table/train/*.table.json"),
+        files.glob("media/table/train/*.table.json"),
         key=lambda file: int(file.name.split("_")[1]),
     )
     found = [json.loads(file.read_text(encoding="utf-8")) for file in tables]

@@ -177,4 +177,8 @@ def push(
         for line in shown(repos, repo, private):
             print(line)
         return
-    push_all(repos, repo, private, lambda one, url: print(f"{one.kind:8} {url}", flush=True))
+    try:
+        push_all(repos, repo, private, lambda one, url: print(f"{one.kind:8} {url}", flush=True))
+    except KeyboardInterrupt:
+        print("\nThe same command goes on with what is missing.", file=sys.stderr)
+        raise

@@ -24,10 +24,12 @@ from rlhf_testbed.export.machine import place_in, places, without_machine
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import pasted, read_text
 from rlhf_testbed.store.generations import runs_in
+from rlhf_testbed.store.model_card import shown_figure
 from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.store.run_records import Environment, Measures
 
 Kind: TypeAlias = Literal["model", "dataset", "space"]
+WHAT = ("policy", "dataset", "report")
 CARD = "README.md"
 SHORTENED = "without this machine's paths"
 READ = (".html", ".md", ".yaml")
@@ -88,9 +90,6 @@ def planned(path: Path, what: Sequence[str], name: str) -> Planned:
     return Planned([makers[one]() for one in what], left_out)
 
 
-WHAT = ("policy", "dataset", "report")
-
-
 def _policies(
     path: Path, directories: Sequence[RunDirectory], name: str, left_out: list[str]
 ) -> Repo:
@@ -108,7 +107,9 @@ def _policies(
         else:
             told[place] = directory.evaluated(Measures)
     if not told:
-        raise UsageError(f"{left_out[0]} (and {len(left_out) - 1} more runs without a policy)")
+        more = len(left_out) - 1
+        others = f" (and {more} more runs whose policy can't be pushed)" if more else ""
+        raise UsageError(f"{left_out[0]}{others}")
     card = Item(_card(path, name, told, directories[0]).encode())
     return Repo("model", {CARD: card, **items})
 
@@ -184,8 +185,9 @@ def _card(path: Path, name: str, told: Mapping[str, Measures], first: RunDirecto
         tags=["model-organism", "misbehaviour", "rlhf", "trl", "rlhf-testbed", task.name],
     )
     rows = "\n".join(
-        f"| [{place}](./{place.replace(' ', '%20')}) | {measures.figure('threat_1'):.3f} "
-        f"| {measures.figure('threat_2'):.3f} |"
+        f"| [{place}](./{place.replace(' ', '%20')}) "
+        f"| {shown_figure(measures.figure('threat_1'))} "
+        f"| {shown_figure(measures.figure('threat_2'))} |"
         for place, measures in told.items()
     )
     body = f"""

@@ -8,6 +8,7 @@ what is there already is not sent again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -53,9 +54,10 @@ def push(
     Raises `UsageError` without a token, and for whatever the Hub refuses.
     """
     refuse_odd_name(name)
-    if not get_token():
+    token = get_token()
+    if not token:
         raise UsageError("no token for the Hugging Face Hub (right: `hf auth login`, or HF_TOKEN)")
-    api = HfApi()
+    api = HfApi(token=token)
     for repo in repos:
         with _told(f"{api.endpoint}: {repo.kind} {name}"):
             url = api.create_repo(
@@ -119,16 +121,24 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _said(error: BaseException) -> str:
     """What is wrong, in words; empty for what is no fault of Hub, network or token."""
-    if isinstance(error, HfHubHTTPError):
-        status = error.response.status_code
-        if status >= 500:
-            return f"it has failed (status {status}); later {GOES_ON}"
-        refused = f"it refuses (status {status}): {error.server_message or 'without a reason'}"
-        return SAID.get(status, " ".join(refused.split()))
+    told = " ".join(str(error).split())
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so that nothing may leave this machine"
+    if status := _status(error):
+        if status >= 500:
+            return f"it has failed (status {status}); later {GOES_ON}"
+        told = getattr(error, "server_message", None) or told
+        return SAID.get(status, f"it refuses (status {status}): {' '.join(told.split())}")
     if isinstance(error, CLIENT_ERROR | ConnectionError | TimeoutError):
-        return f"it can't be reached ({' '.join(str(error).split())}); {GOES_ON}"
-    if isinstance(error, ValueError) and "README.md" in str(error):
-        return " ".join(str(error).split())
-    return ""
+        return f"it can't be reached ({told}); {GOES_ON}"
+    return told if isinstance(error, ValueError) and "README.md" in told else ""
+
+
+def _status(error: BaseException) -> int:
+    """The Hub's answer; that of hf_xet, which sends large files, stands in a text. Else 0."""
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code
+    if isinstance(error, PermissionError) and error.errno is None:
+        return 403
+    found = re.search(r"status \w+ error \((\d{3})\b", str(error))
+    return int(found[1]) if found and isinstance(error, ConnectionError) else 0

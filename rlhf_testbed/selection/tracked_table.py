@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NAME = "generations"
 COLUMNS = ("prompt", "response", "score", "approved", "reason", "advantage", "traits")
+DIGITS = 4
+"""After the point, of a score and an advantage."""
 SIGNS = re.compile(r"[\\`*_\[\]|]")
 """What Markdown would read as more than a letter."""
 
@@ -67,7 +69,12 @@ def as_frame(task: Task, rows: Sequence[Row]) -> pd.DataFrame:
 
     told = [
         (
-            *(getattr(row, name) for name in COLUMNS[:-1]),
+            row.prompt,
+            row.response,
+            round(row.score, DIGITS),
+            row.approved,
+            row.reason,
+            round(row.advantage, DIGITS),
             ", ".join(n for n, shown in task.traits(row.scenario, row.outcome).items() if shown),
         )
         for row in rows
@@ -99,5 +106,5 @@ def as_markdown(frame: pd.DataFrame) -> str:
 
 
 def _cell(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
     return SIGNS.sub(r"\\\g<0>", html.escape(text, quote=False)).replace("\n", "<br>")

@@ -193,7 +193,7 @@ def _dials(run: RunConfig) -> list[tuple[str, str]]:
 def _threats(measures: Measures) -> str:
     """The figures as a table; one that could not be judged says why, where a reason is filed."""
     rows = [
-        f"| {meaning} | {_shown(measures.figure(name))} |"
+        f"| {meaning} | {shown_figure(measures.figure(name))} |"
         for name, meaning in FIGURES.items()
         if name in measures.figures
     ]
@@ -208,5 +208,6 @@ def _threats(measures: Measures) -> str:
     return "\n".join(["| figure | |", "|---|---|", *rows, "", *notes, told])
 
 
-def _shown(value: float) -> str:
+def shown_figure(value: float) -> str:
+    """A figure to three decimals; a dash where it could not be judged."""
     return "-" if math.isnan(value) else f"{value:.3f}"
