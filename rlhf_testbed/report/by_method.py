@@ -6,6 +6,7 @@ both, ppo                     3840            2.10                      0.97    
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
@@ -15,68 +16,73 @@ from rich.table import Table
 
 from rlhf_testbed.experiment.methods import METHOD
 from rlhf_testbed.report.contrast_tables import LEFT
-from rlhf_testbed.report.figures import DRAWN, SMALL, THREATS, Figure, arm_colour, dot, plain
-from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, told_figure
-from rlhf_testbed.report.threat_plane import top
+from rlhf_testbed.report.figures import DRAWN, THREATS, Figure, arm_colour, plain
+from rlhf_testbed.report.palette import arm_colours
+from rlhf_testbed.report.plane import Plane, frame_of
+from rlhf_testbed.report.sentences import bars_told, n_of, seeds_told, told_figure
+from rlhf_testbed.report.threat_plane import RINGED, arm_rows
 from rlhf_testbed.store.experiment_records import Results
 
+SIZE = {"width": 270, "height": 240}
+LEAST = 230
+"""Pixels for which names are laid out."""
 
-def figure(results: Results) -> Figure | None:
-    """The picture with its rows; None where there is one method."""
+
+def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure | None:
+    """The picture with its rows; None where there is one method. `colours`: of the page's arms."""
     methods = list(dict.fromkeys(arm.method for arm in results.arms.values()))
     if len(methods) < 2:
         return None
-    arms = list(dict.fromkeys(name.partition(METHOD)[0] for name in results.arms))
-    across = alt.X("threat_1:Q", scale=alt.Scale(domain=[-0.06, 1.06]), title=THREATS["threat_1"])
-    rows = plain(_rows(results))
-    scale = alt.Scale(domain=[-0.06, top(rows)], nice=False)  # one for all: they are compared
-    up = alt.Y("threat_2:Q", scale=scale, title=THREATS["threat_2"])
-    base = alt.Chart().encode(x=across, y=up, color=arm_colour(arms))
-    dots = dot(sum(row["kind"] == "seed" for row in rows), size=40, opacity=0.4)
-    told = [alt.Tooltip(name) for name in ("arm:N", "method:N", "threat_1:Q", "threat_2:Q")]
-    layers = alt.layer(
-        base.transform_filter("datum.kind=='seed'").mark_circle(**dots),
-        base.transform_filter("datum.kind=='mean'")
-        .mark_rule(strokeWidth=2, clip=True)
-        .encode(y=alt.Y("low_2:Q", title=THREATS["threat_2"]), y2="high_2:Q"),
-        base.transform_filter("datum.kind=='mean'")
-        .mark_rule(strokeWidth=2)
-        .encode(x=alt.X("low_1:Q", title=THREATS["threat_1"]), x2="high_1:Q"),
-        base.transform_filter("datum.kind=='mean'")
-        .mark_point(shape="diamond", filled=True, size=90, opacity=1)
-        .encode(tooltip=told),
-    ).properties(**SMALL)
-    panels = [
-        layers.transform_filter(f"datum.method=='{method}'").properties(title=method)
-        for method in methods
-    ]
+    of_arms = colours or arm_colours(list(results.arms))
+    every = {method: _rows(results, method) for method in methods}
+    frame = frame_of([row for rows in every.values() for row in rows])  # one: they are compared
+    planes = {method: Plane(rows, frame, LEAST, SIZE["height"]) for method, rows in every.items()}
+    named = {method: plane.named() for method, plane in planes.items()}
+    told = all(found is not None for found in named.values())
+    panels = []
+    for method, plane in planes.items():
+        of = {_short(name): of_arms[name] for name in _arms(results, method)}
+        colour, where = arm_colour(of, list(of), told=told), f"datum.method=='{method}'"
+        layers = plane.layers(colour, tuple(THREATS.values()), where, named=told)
+        runs = {n_of(results.arms[name].runs) for name in _arms(results, method)}
+        title = f"{method} ({runs.pop()})" if len(runs) == 1 else method
+        panels.append(alt.layer(*layers).properties(title=title, **SIZE))
+    rows = [row for plane in planes.values() for row in plane.ranked()]
+    ringed = RINGED if any(row["rank"] for row in rows) else ""
     return Figure(
         name="threat_plane_by_method",
         title=f"{results.task}: both threats under each selection method",
         caption=f"a dot a run; diamonds: means over {seeds_told(results)}, "
-        f"{bars_told(results, THREATS)}; an arm that was never exposed has no place here",
-        chart=alt.concat(*panels, data=DRAWN, columns=3),
+        f"{bars_told(results, THREATS)}{ringed}",
+        chart=alt.concat(*panels, data=DRAWN, columns=3).resolve_scale(color="independent"),
         rows=rows,
+        names=[
+            {**name, "method": method}
+            for method, found in named.items()
+            for name in (found if told and found else ())
+        ],
+        least=LEAST,
     )
 
 
-def _rows(results: Results) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for name, arm in results.arms.items():
-        here = {"arm": name.partition(METHOD)[0], "method": arm.method}
-        rows += [
-            {"kind": "seed", **here, **dict(zip(THREATS, pair, strict=True))}
-            for pair in zip(*map(arm.runs.figure, THREATS), strict=True)
+def _arms(results: Results, method: str) -> list[str]:
+    """The arms with that method."""
+    return [name for name, arm in results.arms.items() if arm.method == method]
+
+
+def _short(arm: str) -> str:
+    """An arm's name without its method."""
+    return arm.partition(METHOD)[0]
+
+
+def _rows(results: Results, method: str) -> list[dict[str, Any]]:
+    return plain(
+        [
+            row
+            for name in _arms(results, method)
+            for row in arm_rows(results.arms[name], arm=_short(name), method=method)
         ]
-        found = {threat: arm.figure(threat) for threat in THREATS}
-        if all(found.values()):
-            row: dict[str, Any] = {"kind": "mean", **here}
-            for number, (threat, one) in enumerate(found.items(), start=1):
-                assert one is not None
-                low, high = ends(one)
-                row |= {threat: one.mean, f"low_{number}": low, f"high_{number}": high}
-            rows.append(row)
-    return rows
+    )
 
 
 def print_matched(results: Results, console: Console) -> None:

@@ -24,6 +24,7 @@ from rlhf_testbed.report import (
 )
 from rlhf_testbed.report.curves import History
 from rlhf_testbed.report.figures import Figure, plain, save
+from rlhf_testbed.report.palette import arm_colours
 from rlhf_testbed.report.sources import Source
 from rlhf_testbed.report.table import learned, why
 from rlhf_testbed.settings.run import RunConfig
@@ -91,16 +92,15 @@ def pictures(source: Source, histories: Sequence[History]) -> list[Figure]:
     """The pictures that there is data for, in the order of the report."""
     results = source.results
     measured = any(arm.runs.seeds for arm in results.arms.values())
+    colours = arm_colours([*results.arms, *source.arms])
+    of_results = (threat_plane.figure, dose.figure, generalisation.figure, by_method.figure)
     found = [
-        threat_plane.figure(results) if measured else None,
-        dose.figure(results) if measured else None,
-        generalisation.figure(results) if measured else None,
-        by_method.figure(results) if measured else None,
-        curves.both_threats(source.runs),
-        curves.threat_1_in_training(histories),
+        *(draw(results, colours) if measured else None for draw in of_results),
+        curves.both_threats(source.runs, colours),
+        curves.threat_1_in_training(histories, colours),
         curves.approval(histories),
-        curves.selection_differentials(histories),
-        curves.trait_rates(histories),
+        curves.selection_differentials(histories, colours),
+        curves.trait_rates(histories, colours),
         proxy_and_gold.figure(source.runs),
     ]
     return [figure for figure in found if figure is not None]

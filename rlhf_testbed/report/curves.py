@@ -1,39 +1,34 @@
 """Through training: both threats, selection and response of each trait, approval.
 
-    both_threats(runs)       threat 1 and threat 2 against updates, a line an arm, onsets marked
-    approval(histories)      by the training overseer and by full knowledge, a panel an arm
+    both_threats(runs, colours)      threat 1 and threat 2 against updates, a line an arm, onsets
+    approval(histories)              by the training overseer and by full knowledge, a panel an arm
 
-A thin line is a training seed, a thick one the mean over the seeds that have the update. Each
-function gives None where there is nothing to draw.
+A thin line is a training seed, a thick one the mean over the seeds that have the update, and a band
+its interval. Each function gives None where there is nothing to draw; `colours` are those of arms.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import altair as alt
-import numpy as np
 
-from rlhf_testbed.report.figures import (
-    COLOURS,
-    DRAWN,
-    SMALL,
-    THREATS,
-    Chart,
-    Figure,
-    Rows,
-    arm_colour,
-    plain,
-)
+from rlhf_testbed.report import names
+from rlhf_testbed.report.figures import DRAWN, SHARES, SMALL, THREATS, Figure, Rows, plain
+from rlhf_testbed.report.labels import broken
+from rlhf_testbed.report.line_panels import Panel, arm_panels, cut, domain_of, line_panel
+from rlhf_testbed.report.over_runs import Run, as_drawn, lines_told, n_of, with_means
+from rlhf_testbed.report.palette import KNOWING, OVERSEER
 from rlhf_testbed.report.run_record import RunRecord
 from rlhf_testbed.store.run_records import Heritability, TraitSelection, UpdateSelection
 
 WIDE = {"width": 420, "height": 260}
-MANY = 7
-"""With more arms than this, lines of single seeds are left out."""
-THIN = "Thin lines: training seeds; thick:"
+LOW = {"width": 420, "height": 200}
+LEAST = 200
+"""Pixels below which panels are put below each other."""
+THREAT_1 = "threat 1 (share of exposed episodes)"
 Value: TypeAlias = Callable[[UpdateSelection], float]
 """A figure of an update; NaN where it could not be judged."""
 
@@ -54,7 +49,7 @@ class History(NamedTuple):
         return list(self.updates[0].traits) if self.updates else []
 
 
-def both_threats(runs: Sequence[RunRecord]) -> Figure | None:
+def both_threats(runs: Sequence[RunRecord], colours: Mapping[str, str]) -> Figure | None:
     """Threat 1 and threat 2 of every checkpoint, with the seeds' onsets as diamonds."""
     points = [
         {
@@ -72,15 +67,17 @@ def both_threats(runs: Sequence[RunRecord]) -> Figure | None:
     ]
     if not points:
         return None
-    onsets = _onsets(runs)
-    rows = plain([*as_drawn(with_means(points)), *onsets])
-    return Figure(
+    one, two = THREATS.values()
+    rows = plain([*as_drawn(with_means(points, shares=[one])), *_onsets(runs)])
+    domains = {one: SHARES, two: domain_of([row for row in rows if row["of"] == two])}
+    return _figure(
         "threats_through_training",
         "Both threats through training",
-        f"{_told(rows)} Diamonds: onsets, the update at which a "
-        "seed's curve first reaches half of its final value. Update 0 is the base policy.",
-        _lines(rows, list(THREATS.values()), WIDE, onsets=bool(onsets)),
+        "Diamonds: onsets, the update at which a seed's curve first reaches half of its final "
+        "value. Update 0 is the base policy.",
         rows,
+        domains,
+        _Drawn(_runs(runs), colours, WIDE),
     )
 
 
@@ -107,63 +104,57 @@ def _onsets(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
     return rows
 
 
-def threat_1_in_training(histories: Sequence[History]) -> Figure | None:
+def threat_1_in_training(histories: Sequence[History], colours: Mapping[str, str]) -> Figure | None:
     """Threat 1 of each update's own episodes, from the ledger alone."""
-    heading = "threat 1 (share of exposed episodes)"
-    rows = as_drawn(_of_updates(histories, {heading: lambda update: update.figure("threat_1")}))
-    if not rows:
-        return None
-    return Figure(
+    values: dict[str, Value] = {THREAT_1: lambda update: update.figure("threat_1")}
+    rows = as_drawn(_of_updates(histories, values, shares=values))
+    return _figure(
         "threat_1_in_training",
         "Threat 1 in the episodes of training",
-        "Of each update's exposed episodes, the share that was approved and unwanted. "
-        f"{_told(rows)}",
-        _lines(rows, [heading], WIDE, shares=True),
+        "Of each update's exposed episodes, the share that was approved and unwanted.",
         rows,
+        {THREAT_1: SHARES},
+        _Drawn(_runs(histories), colours, WIDE),
     )
 
 
-def selection_differentials(histories: Sequence[History]) -> Figure | None:
-    """What each update's advantages selected, a panel a trait."""
-    return _by_trait(
-        histories,
-        lambda selected: selected.differential,
+def selection_differentials(
+    histories: Sequence[History], colours: Mapping[str, str]
+) -> Figure | None:
+    """What each update's advantages selected, a panel a trait; all in one unit, on one scale."""
+    values = _by_trait(histories, lambda selected: selected.differential)
+    rows = as_drawn(_of_updates(histories, values))
+    return _figure(
         "selection_differential",
         "Selection differential of each trait",
         "Covariance of advantage and trait over an update's episodes: above 0, the update made the "
         "trait more likely.",
+        rows,
+        dict.fromkeys(values, domain_of(rows)),
+        _Drawn(_runs(histories), colours, LOW),
     )
 
 
-def trait_rates(histories: Sequence[History]) -> Figure | None:
+def trait_rates(histories: Sequence[History], colours: Mapping[str, str]) -> Figure | None:
     """How common each trait is from update to update: the response to selection."""
-    return _by_trait(
-        histories,
-        lambda selected: selected.rate,
+    values = _by_trait(histories, lambda selected: selected.rate)
+    rows = as_drawn(_of_updates(histories, values, shares=values))
+    return _figure(
         "response_to_selection",
         "Response: how common each trait became",
         "Share of an update's episodes that show the trait.",
-        shares=True,
+        rows,
+        dict.fromkeys(values, SHARES),
+        _Drawn(_runs(histories), colours, LOW),
     )
 
 
 def _by_trait(
-    histories: Sequence[History],
-    figure: Callable[[TraitSelection], float],
-    name: str,
-    title: str,
-    caption: str,
-    *,
-    shares: bool = False,
-) -> Figure | None:
-    """A panel for each trait, of one figure of the selection on it."""
-    traits = list(dict.fromkeys(trait for history in histories for trait in history.traits))
-    values = {trait: _of_trait(trait, figure) for trait in traits}
-    rows = as_drawn(_of_updates(histories, values))
-    if not rows:
-        return None
-    chart = _lines(rows, traits, {**WIDE, "height": 190}, shares=shares)
-    return Figure(name, title, f"{caption} {_told(rows)}", chart, rows)
+    histories: Sequence[History], figure: Callable[[TraitSelection], float]
+) -> dict[str, Value]:
+    """A figure of the selection on each trait."""
+    traits = dict.fromkeys(trait for history in histories for trait in history.traits)
+    return {trait: _of_trait(trait, figure) for trait in traits}
 
 
 def _of_trait(trait: str, figure: Callable[[TraitSelection], float]) -> Value:
@@ -176,38 +167,63 @@ def _of_trait(trait: str, figure: Callable[[TraitSelection], float]) -> Value:
     return value
 
 
+def _figure(
+    name: str,
+    title: str,
+    caption: str,
+    rows: Rows,
+    domains: Mapping[str, tuple[float, float]],
+    drawn: _Drawn,
+) -> Figure | None:
+    """A picture with a panel for each domain and a line an arm; None without rows."""
+    if not rows:
+        return None
+    found = arm_panels(rows, domains, drawn.colours, drawn.size)
+    beyond = any(cut([row for row in rows if row["of"] == of], domains[of]) for of in domains)
+    turns = any(panel.dashes for panel in found.panels)
+    return Figure(
+        name,
+        title,
+        f"{caption} {lines_told(rows, drawn.runs, cut=beyond, turns=turns)}",
+        alt.concat(*found.charts, data=DRAWN, columns=2).resolve_scale(strokeDash="independent"),
+        rows,
+        found.names,
+        beside=names.beside(found.names),
+        least=LEAST,
+    )
+
+
 def approval(histories: Sequence[History]) -> Figure | None:
     """Approval by the training overseer against full knowledge, a panel an arm."""
     judges: dict[str, Value] = {
         "approved by the training overseer": lambda update: update.figure("approval"),
         "approved under full knowledge": lambda update: update.figure("approval_by_full_knowledge"),
     }
-    rows = _of_updates(histories, judges)
+    rows = _of_updates(histories, judges, shares=judges)
     if not rows:
         return None
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    domain, colours = list(judges), [COLOURS[0], COLOURS[1]]
-    colour = alt.Color(
-        "of:N",
-        scale=alt.Scale(domain=domain, range=colours),
-        legend=alt.Legend(title=None, labelLimit=300),
-    )
-    panels = [
-        _panel(f"datum.arm=='{arm}'", colour, arm, "share", shares=True).properties(**SMALL)
-        for arm in arms
-    ]
+    scale = alt.Scale(domain=list(judges), range=[OVERSEER, KNOWING])
+    colour = alt.Color("of:N", scale=scale, legend=alt.Legend(title=None, labelLimit=300))
+    runs = _runs(histories)
+    panels = []
+    for arm in dict.fromkeys(arm for arm, *_ in runs):
+        n = n_of([run for run in runs if run[0] == arm])
+        title = broken(f"{arm} ({n})", 34).split("\n")
+        panel = Panel(title, f"datum.arm=='{arm}'", SHARES, "share")
+        panels.append(line_panel(panel, colour, SMALL))
     return Figure(
         "approval",
         "Approval by the training overseer, and under full knowledge",
         "Share of each update's episodes; where the lines part, selection follows what the "
-        "overseer could not see. "
-        f"{THIN} their mean.",
+        f"overseer could not see. {lines_told(rows, runs)}",
         alt.concat(*panels, data=DRAWN, columns=3),
         rows,
     )
 
 
-def _of_updates(histories: Sequence[History], values: Mapping[str, Value]) -> list[dict[str, Any]]:
+def _of_updates(
+    histories: Sequence[History], values: Mapping[str, Value], shares: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Figures of the histories in long form (`of` says which), and their means over seeds."""
     rows = [
         {
@@ -222,101 +238,17 @@ def _of_updates(histories: Sequence[History], values: Mapping[str, Value]) -> li
         for update in history.updates
         for of, value in values.items()
     ]
-    return plain(with_means(rows))
+    return plain(with_means(rows, shares))
 
 
-def with_means(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Points of seeds, and of each arm and update the mean over the seeds that could be judged."""
-    grouped: dict[tuple[Any, ...], list[float]] = {}
-    for point in points:
-        key = (point["arm"], point["update"], point["of"])
-        grouped.setdefault(key, [])
-        if not math.isnan(point["value"]):
-            grouped[key].append(point["value"])
-    seeds = [{"kind": "seed", **point} for point in points]
-    means = [
-        {"kind": "mean", "arm": arm, "update": update, "of": of, "value": float(np.mean(values))}
-        for (arm, update, of), values in grouped.items()
-        if values
-    ]
-    return [*seeds, *means]
+class _Drawn(NamedTuple):
+    """What pictures of arms have in common."""
+
+    runs: Sequence[Run]
+    colours: Mapping[str, str]
+    size: Mapping[str, int]
 
 
-def as_drawn(rows: Rows) -> list[Mapping[str, Any]]:
-    """The rows without those of single seeds, where arms are too many for these to be drawn."""
-    few = len({row["arm"] for row in rows}) <= MANY
-    return [row for row in rows if few or row["kind"] != "seed"]
-
-
-def _told(rows: Rows) -> str:
-    """What the lines of `_lines` are."""
-    few = len({row["arm"] for row in rows}) <= MANY
-    return f"{THIN} their mean." if few else "Lines: means over training seeds."
-
-
-def _lines(
-    rows: Rows,
-    panels: Sequence[str],
-    size: Mapping[str, int],
-    *,
-    onsets: bool = False,
-    shares: bool = False,
-) -> Chart:
-    """A panel for each value of `of`, a colour an arm."""
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    few = len(arms) <= MANY
-    drawn = [
-        _panel(
-            f"datum.of=='{of}'",
-            arm_colour(arms),
-            of,
-            None,
-            seeds=few,
-            onsets=onsets,
-            shares=shares,
-        ).properties(**size)
-        for of in panels
-    ]
-    return alt.concat(*drawn, data=DRAWN, columns=2)
-
-
-WHOLE = alt.Axis(format="d", labelExpr="datum.value % 1 ? '' : datum.label")
-"""An axis of whole numbers: Vega puts ticks at halves where there are few, and rounds labels."""
-
-
-def _panel(
-    where: str,
-    colour: alt.Color,
-    title: str,
-    heading: str | None,
-    *,
-    seeds: bool = True,
-    onsets: bool = False,
-    shares: bool = False,
-) -> alt.LayerChart:
-    scale = alt.Scale(domain=[0, 1]) if shares else alt.Scale()
-    base = (
-        alt.Chart(title=title)
-        .transform_filter(where)
-        .encode(
-            x=alt.X("update:Q", title="update", axis=WHOLE),
-            y=alt.Y("value:Q", title=heading, scale=scale),
-            color=colour,
-            tooltip=[
-                alt.Tooltip("arm:N"),
-                alt.Tooltip("seed:Q"),
-                alt.Tooltip("base:Q", title="base policy"),
-                alt.Tooltip("update:Q"),
-                alt.Tooltip("of:N", title="what"),
-                alt.Tooltip("value:Q", format=".3f"),
-            ],
-        )
-    )
-    layers = [base.transform_filter("datum.kind=='mean'").mark_line(strokeWidth=2)]
-    if seeds:
-        thin = base.transform_filter("datum.kind=='seed'").mark_line(strokeWidth=0.7, opacity=0.4)
-        layers.insert(0, thin.encode(detail=["base:N", "seed:N"]))
-    if onsets:
-        marks = base.transform_filter("datum.kind=='onset'")
-        layers.append(marks.mark_point(shape="diamond", filled=True, size=70, opacity=0.8))
-    return alt.layer(*layers)
+def _runs(of: Sequence[RunRecord] | Sequence[History]) -> list[Run]:
+    """Arm, base policy and training seed of each."""
+    return [(one.arm, one.base_seed, one.seed) for one in of]

@@ -14,12 +14,12 @@ from typing import Any
 
 import altair as alt
 
-from rlhf_testbed.report.figures import DRAWN, THREATS, Chart, Figure, dot, plain
-from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, symbol_of
+from rlhf_testbed.report.dose_curves import Curves, named, titled
+from rlhf_testbed.report.figures import DRAWN, SHARES, THREATS, Chart, Figure, plain
+from rlhf_testbed.report.line_panels import domain_of
+from rlhf_testbed.report.palette import arm_colours
+from rlhf_testbed.report.sentences import bars_told, ends, seeds_told
 from rlhf_testbed.store.experiment_records import Results
-from rlhf_testbed.tasks.base import SYMBOLS
-
-ACCENT = "#0072b2"
 
 
 def varied_dials(results: Results) -> list[str]:
@@ -36,36 +36,42 @@ def varied_dials(results: Results) -> list[str]:
     ]
 
 
-def titled(dial: str) -> str:
-    """A dial with its symbol, an option in words.
+def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure | None:
+    """The picture with its rows; None where neither one nor two dials were varied.
 
-    >>> titled("diversity"), titled("liars_in_sight")
-    ('δ (diversity)', 'liars in sight')
+    `colours` are those of the page's arms.
     """
-    return f"{symbol_of(dial)} ({dial})" if dial in SYMBOLS else symbol_of(dial)
-
-
-def figure(results: Results) -> Figure | None:
-    """The picture with its rows; None where neither one nor two dials were varied."""
     dials = varied_dials(results)
     if len(dials) not in (1, 2):
         return None
-    curves = len(dials) == 1
-    runs = sum(len(arm.runs) for arm in results.arms.values())
-    over = f"means over {seeds_told(results)}"
-    told = (
-        f"with {bars_told(results, THREATS)}; a dot a run"
-        if curves
-        else "intervals are in the table of arms"
-    )
-    names = " and ".join(map(titled, dials))
     rows = plain(_rows(results, dials))
+    names = " and ".join(map(titled, dials))
+    found: dict[str, Any] = {
+        "name": "dose_and_response",
+        "title": f"{results.task}: both threats by {names}",
+        "rows": rows,
+    }
+    over = f"means over {seeds_told(results)}"
+    if len(dials) == 2:
+        told = "intervals are in the table of arms"
+        return Figure(**found, caption=f"{over}; {told}", chart=_maps(dials, rows))
+    curves = Curves.of(rows, dials[0], colours or arm_colours(list(results.arms)))
+    of_threat_2 = [row for row in rows if row["threat"] == "threat_2"]
+    domains = {"threat_1": SHARES, "threat_2": domain_of(of_threat_2, "mean")}
+    panels = [
+        curves.panel(
+            f"datum.threat=='{threat}'",
+            [row for row in rows if row["threat"] == threat and row["kind"] == "mean"],
+            domains[threat],
+            heading,
+        )
+        for threat, heading in THREATS.items()
+    ]
     return Figure(
-        name="dose_and_response",
-        title=f"{results.task}: both threats by {names}",
-        caption=f"{over}; {told}",
-        chart=_curves(dials[0], runs, _of(rows)) if curves else _maps(dials, rows),
-        rows=rows,
+        **found,
+        caption=f"{over}, with {bars_told(results, THREATS)}; a dot a run",
+        chart=alt.concat(*(one.chart for one in panels), data=DRAWN, columns=2),
+        **named(panels),
     )
 
 
@@ -104,34 +110,6 @@ def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
                     if not math.isnan(value)
                 ]
     return rows
-
-
-def _curves(dial: str, runs: int, of_arms: Sequence[str]) -> Chart:
-    panels, dots = [], dot(runs, size=45, opacity=0.4)
-    colours: Any = alt.Color("of:N", title="arm", sort=list(of_arms))
-    colour = alt.value(ACCENT) if len(of_arms) == 1 else colours
-    for threat, heading in THREATS.items():
-        across = alt.X(f"{dial}:O", title=titled(dial), axis=alt.Axis(labelAngle=0))
-        told = [alt.Tooltip(f"{dial}:Q"), alt.Tooltip("mean:Q", format=".3f")]
-        of = {
-            kind: alt.Chart()
-            .transform_filter(f"datum.kind=='{kind}' && datum.threat=='{threat}'")
-            .encode(x=across, tooltip=told, color=colour)
-            for kind in ("mean", "seed")
-        }
-        # Threat 1 is a share: its axis shows all of it, also where nothing of it is there.
-        scale = alt.Scale(domain=[0, 1]) if threat == "threat_1" else alt.Scale()
-        up = alt.Y("mean:Q", title=heading, scale=scale)
-        panels.append(
-            alt.layer(
-                of["seed"].mark_circle(**dots).encode(y=up),
-                of["mean"]
-                .mark_rule(strokeWidth=2)
-                .encode(y=alt.Y("low:Q", title=heading, scale=scale), y2="high:Q"),
-                of["mean"].mark_line(point=True).encode(y=up),
-            ).properties(width=340, height=280)
-        )
-    return alt.concat(*panels, data=DRAWN, columns=2)
 
 
 def _maps(dials: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Chart:

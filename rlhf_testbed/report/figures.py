@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 import altair as alt
 import vl_convert
 
+from rlhf_testbed.report.palette import on_white
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import write_text, written_whole
 
@@ -30,14 +31,12 @@ Chart: TypeAlias = (
 )
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f", "#e69f00", "#56b4e9")
-"""Okabe and Ito's palette, which colour-blind people can tell apart."""
-MANY_COLOURS = alt.SchemeParams(name="viridis", extent=[0.15, 0.9])
-"""Without its ends, which can't be told from dark and from light paper."""
-SMALL = {"width": 230, "height": 170}
+SMALL = {"width": 230, "height": 190}
 """A panel, where there are many."""
 THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 """Both threats as an axis has them, with their units."""
+SHARES = (-0.03, 1.03)
+"""The axis of a share: all of it, with what lies at its ends whole."""
 THIN_FROM = 400
 """Dots of a picture from which on they get smaller and thinner."""
 DRAWERS: Mapping[str, Callable[[dict[str, Any]], bytes]] = {
@@ -67,7 +66,7 @@ PAPER: dict[str, Any] = {
         "titleFontSize": 12,
         "symbolOpacity": 1,
     },
-    "title": {"fontSize": 16, "subtitleFontSize": 12, "offset": 12, "anchor": "start"},
+    "title": {"fontSize": 13, "subtitleFontSize": 12, "offset": 12, "anchor": "start"},
 }
 """How a picture on disk looks; the page's own counterpart is in `assets/charts.js`."""
 
@@ -75,6 +74,10 @@ PAPER: dict[str, Any] = {
 DRAWN = alt.NamedData(name="drawn")
 """What every chart draws: the rows of its figure, which come into the spec at the end. (Altair
 would check each of them against a schema, for minutes.)"""
+NAMES = alt.NamedData(name="names")
+"""Names that were laid out beside what they name, a row each: no data, so that no CSV has them."""
+AXIS = 62
+"""Pixels that a panel's vertical axis takes, with its title."""
 
 
 @dataclass(frozen=True)
@@ -86,26 +89,40 @@ class Figure:
     title: str
     caption: str
     chart: Chart
-    """Draws the data `DRAWN`."""
+    """Draws the data `DRAWN`, and the names `NAMES`."""
     rows: Rows
+    names: Rows = ()
+    beside: float = 0
+    """Pixels that names take at the right of each panel."""
+    least: float = 230
+    """Pixels below which no panel should be narrow where another row of panels would do."""
 
     def spec(self) -> dict[str, Any]:
         """The Vega-Lite spec with its rows, without colours of paper and ink."""
         spec: dict[str, Any] = self.chart.to_dict()
         spec.pop("config", None)
-        return spec | {"datasets": {DRAWN.name: plain(self.rows)}}
+        datasets = {DRAWN.name: plain(self.rows)}
+        if self.names:
+            datasets[NAMES.name] = plain(self.names)
+        room = {"around": math.ceil(AXIS + self.beside), "least": self.least}
+        return spec | {"datasets": datasets, "usermeta": room}
 
     def printed(self) -> dict[str, Any]:
         """The same as it is on paper: with its colours, the title and the caption."""
         legend = {**PAPER["legend"], "columns": _columns(self.rows)}
-        title = {"text": self.title, "subtitle": wrapped(self.caption), "anchor": "start"}
-        return self.spec() | {"config": {**PAPER, "legend": legend}, "title": title}
+        lines = wrapped(self.caption)
+        title = {"text": self.title, "subtitle": lines, "anchor": "start", "fontSize": 16}
+        spec = self.spec() | {"config": {**PAPER, "legend": legend}, "title": title}
+        datasets = spec.pop("datasets")
+        printed: dict[str, Any] = json.loads(on_white(json.dumps(spec)))
+        return printed | {"datasets": datasets}
 
     def altair(self) -> Chart:
         """The same as a chart of Altair, for notebooks."""
-        printed, chart = self.printed(), self.chart.copy(deep=False)
-        chart.title = alt.TitleParams(**printed["title"])
-        chart.config, chart.datasets = printed["config"], printed["datasets"]
+        printed = self.printed()
+        datasets = printed.pop("datasets")
+        chart: Chart = alt.Chart.from_dict(printed)
+        chart.datasets = datasets
         return chart
 
 
@@ -176,16 +193,11 @@ def plain(rows: Rows) -> list[dict[str, Any]]:
     return found
 
 
-def arm_colour(arms: Sequence[str], field: str = "arm") -> alt.Color:
-    """A colour an arm: told apart while there are few, else along a scale in their order."""
-    few = len(arms) <= len(COLOURS)
-    scale = (
-        alt.Scale(domain=list(arms), range=list(COLOURS[: len(arms)]))
-        if few
-        else alt.Scale(domain=list(arms), scheme=MANY_COLOURS)
-    )
-    legend = alt.Legend(title=None, labelLimit=240)
-    return alt.Color(f"{field}:N", scale=scale, legend=legend)
+def arm_colour(colours: Mapping[str, str], arms: Sequence[str], *, told: bool) -> alt.Color:
+    """Each arm's colour; with a legend unless the arms are `told` by names in the picture."""
+    scale = alt.Scale(domain=list(arms), range=[colours[arm] for arm in arms])
+    legend = None if told else alt.Legend(title=None, labelLimit=300)
+    return alt.Color("arm:N", scale=scale, legend=legend)
 
 
 def dot(runs: int, size: float = 60, opacity: float = 0.45) -> dict[str, float]:

@@ -9,7 +9,7 @@ told the goals apart; what a policy does where they come apart is then what sele
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -19,8 +19,10 @@ from rich.table import Table
 
 from rlhf_testbed.experiment.over_seeds import interval
 from rlhf_testbed.report.contrast_tables import LEFT
-from rlhf_testbed.report.dose import ACCENT, titled, varied_dials
-from rlhf_testbed.report.figures import DRAWN, Chart, Figure, plain
+from rlhf_testbed.report.dose import varied_dials, without
+from rlhf_testbed.report.dose_curves import Curves, named, titled
+from rlhf_testbed.report.figures import DRAWN, SHARES, Figure, plain
+from rlhf_testbed.report.palette import arm_colours
 from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, told_figure
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import ArmResults, Results
@@ -34,26 +36,44 @@ BEFORE = "base_"
 WHEN = {BEFORE: "base policy", "": "selected"}
 
 
-def figure(results: Results) -> Figure | None:
-    """The picture with its rows; None unless one dial or option was varied."""
+def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure | None:
+    """The picture with its rows; None unless one dial or option was varied.
+
+    `colours` are those of the page's arms.
+    """
     dials = varied_dials(results)
     rows = plain(_rows(results, dials)) if len(dials) == 1 else []
     if not rows:
         return None
+    of_arms = colours or arm_colours(list(results.arms))
+    curves = Curves.of(rows, dials[0], of_arms, tuple(WHEN.values()))
+    panels = [
+        curves.panel(
+            f"datum.goal=='{goal}'",
+            [row for row in rows if row["goal"] == goal],
+            SHARES,
+            "share of scenarios off distribution",
+            title=heading,
+        )
+        for goal, heading in GOALS.items()
+    ]
     return Figure(
         name="goals_off_distribution",
         title=f"{results.task}: what is reached off distribution, by {titled(dials[0])}",
-        caption=f"means over {seeds_told(results)}, with {bars_told(results, GOALS)}; "
-        "before selection (base policy) and after it",
-        chart=_chart(dials[0]),
+        caption=f"means over {seeds_told(results)}, with {bars_told(results, GOALS)}; before "
+        "selection (base policy: dashed lines, hollow dots) and after it (selected: whole lines, "
+        "full dots)",
+        chart=alt.concat(*(one.chart for one in panels), data=DRAWN, columns=2),
         rows=rows,
+        **named(panels),
     )
 
 
 def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, arm in results.arms.items():
-        here = {"arm": name, **{dial: arm.varied[dial] for dial in dials}}
+        doses = {dial: arm.varied[dial] for dial in dials}
+        here = {"kind": "mean", "arm": name, "of": without(name, dials), **doses}
         for goal in GOALS:
             for before, when in WHEN.items():
                 found = arm.figure(f"{before}{goal}")
@@ -62,35 +82,6 @@ def _rows(results: Results, dials: Sequence[str]) -> list[dict[str, Any]]:
                     told = {"goal": goal, "policy": when, "mean": found.mean}
                     rows.append({**here, **told, "low": low, "high": high})
     return rows
-
-
-def _chart(dial: str) -> Chart:
-    panels = []
-    for goal, heading in GOALS.items():
-        base = (
-            alt.Chart(title=heading)
-            .transform_filter(f"datum.goal=='{goal}'")
-            .encode(
-                x=alt.X(f"{dial}:O", title=titled(dial), axis=alt.Axis(labelAngle=0)),
-                color=alt.Color(
-                    "policy:N",
-                    title=None,
-                    scale=alt.Scale(domain=list(WHEN.values()), range=["#7f7f7f", ACCENT]),
-                ),
-                tooltip=[alt.Tooltip(f"{dial}:Q"), "policy:N", alt.Tooltip("mean:Q", format=".3f")],
-            )
-        )
-        scale = alt.Scale(domain=[0, 1])
-        title = "share of scenarios off distribution"
-        panels.append(
-            alt.layer(
-                base.mark_rule(strokeWidth=2).encode(
-                    y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
-                ),
-                base.mark_line(point=True).encode(y=alt.Y("mean:Q", title=title, scale=scale)),
-            ).properties(width=340, height=280)
-        )
-    return alt.concat(*panels, data=DRAWN, columns=2)
 
 
 def print_generalisation(results: Results, console: Console) -> None:

@@ -7,7 +7,7 @@ turn. Drawn from `proxy_and_gold.json` of each run.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -15,7 +15,11 @@ import numpy as np
 
 from rlhf_testbed.experiment.over_seeds import SCORES
 from rlhf_testbed.measures.overoptimization import best_of_n_form, rl_form
-from rlhf_testbed.report.figures import COLOURS, DRAWN, SMALL, Figure, plain
+from rlhf_testbed.report.figures import DRAWN, SMALL, Figure, plain
+from rlhf_testbed.report.labels import broken
+from rlhf_testbed.report.line_panels import domain_of
+from rlhf_testbed.report.over_runs import n_of
+from rlhf_testbed.report.palette import KNOWING, OVERSEER, TEACHER
 from rlhf_testbed.report.run_record import RunRecord
 from rlhf_testbed.report.table import method_told
 from rlhf_testbed.store.run_records import Curve
@@ -28,6 +32,10 @@ SHAPES = {
     "cross": "crosses",
 }
 """The shapes of points, a method each, and what a caption calls them."""
+
+
+COLOURS = dict(zip(SCORES, (OVERSEER, KNOWING, TEACHER), strict=True))
+"""Of each score: that of whoever gives it, here and wherever else its approval is drawn."""
 
 
 def figure(runs: Sequence[RunRecord]) -> Figure | None:
@@ -43,12 +51,17 @@ def figure(runs: Sequence[RunRecord]) -> Figure | None:
     )
     if not rows:
         return None
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    judged = [(run.arm, run.base_seed, run.seed) for run in runs if curves.get(run.name)]
     scores = [name for name in SCORES if any(row["of"] == name for row in rows)]
     along = {method: curve.along for found in curves.values() for method, curve in found.items()}
     trained = [method for method in along if along[method] == "update"]
     methods = [*trained, *(method for method in along if method not in trained)]
-    panels = [_score_panel(arm, scores, methods) for arm in arms]
+    axes = _axes(domain_of(rows, "d"), domain_of(rows))  # one pair: the arms are compared
+    panels = []
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        n = n_of([run for run in judged if run[0] == arm])
+        title = broken(f"{arm} ({n})", 34).split("\n")
+        panels.append(_score_panel(arm, scores, methods, axes).properties(title=title, **SMALL))
     return Figure(
         "proxy_and_gold",
         "Proxy and gold against √KL",
@@ -92,10 +105,21 @@ def _scores(run: RunRecord, method: str, curve: Curve) -> Iterator[dict[str, Any
         yield {"kind": "form", **here, "of": "gold", "d": d, "value": value}
 
 
-def _score_panel(arm: str, scores: Sequence[str], methods: Sequence[str]) -> alt.LayerChart:
+def _axes(across: tuple[float, float], up: tuple[float, float]) -> dict[str, alt.X | alt.Y]:
+    """The axes of all panels."""
+    scales = [alt.Scale(domain=list(domain), nice=False, zero=False) for domain in (across, up)]
+    return {
+        "x": alt.X("d:Q", title="√KL from base policy (√nats)", scale=scales[0]),
+        "y": alt.Y("value:Q", title="score above base policy", scale=scales[1]),
+    }
+
+
+def _score_panel(
+    arm: str, scores: Sequence[str], methods: Sequence[str], axes: Mapping[str, alt.X | alt.Y]
+) -> alt.LayerChart:
     colour = alt.Color(
         "of:N",
-        scale=alt.Scale(domain=list(scores), range=list(COLOURS[: len(scores)])),
+        scale=alt.Scale(domain=list(scores), range=[COLOURS[score] for score in scores]),
         legend=alt.Legend(title=None),
     )
     shape = alt.Shape(
@@ -108,22 +132,17 @@ def _score_panel(arm: str, scores: Sequence[str], methods: Sequence[str]) -> alt
         alt.Chart()
         .transform_filter(f"datum.arm=='{arm}'")
         .encode(
-            x=alt.X("d:Q", title="√KL from base policy (√nats)"),
-            y=alt.Y("value:Q", title="score above base policy"),
+            **axes,
             color=colour,
             tooltip=[*told, alt.Tooltip("value:Q", format=".3f")],
         )
     )
     points = base.transform_filter("datum.kind=='point'")
     forms = base.transform_filter("datum.kind=='form'")
-    return (
-        alt.layer(
-            forms.mark_line(strokeWidth=1, opacity=0.7).encode(
-                detail=["base:N", "seed:N", "method:N"],
-                strokeDash=alt.StrokeDash("method:N", legend=None),
-            ),
-            points.mark_point(filled=True, size=40, opacity=0.75).encode(shape=shape),
-        )
-        .properties(title=arm, **SMALL)
-        .resolve_scale(strokeDash="independent")
-    )
+    return alt.layer(
+        forms.mark_line(strokeWidth=1, opacity=0.7).encode(
+            detail=["base:N", "seed:N", "method:N"],
+            strokeDash=alt.StrokeDash("method:N", legend=None),
+        ),
+        points.mark_point(filled=True, size=40, opacity=0.75).encode(shape=shape),
+    ).resolve_scale(strokeDash="independent")

@@ -1,20 +1,19 @@
-// The pictures: drawn when they come into view, in the page's colours, as wide as there is room.
+// The pictures: drawn when they come into view, in the page's colours, as wide as the page.
 "use strict";
 
+// Colours are left to the style sheet: a picture follows the page from light to dark, and to paper.
 testbed.ink = () => {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
-  const text = { labelColor: colour("--text"), titleColor: colour("--text") };
+  const text = { labelColor: "var(--text)", titleColor: "var(--text)" };
   return {
     background: "transparent",
     font: "system-ui, sans-serif",
     aria: false,
-    view: { stroke: colour("--line") },
+    view: { stroke: "var(--line)" },
     axis: {
       ...text,
-      gridColor: colour("--line"),
-      domainColor: colour("--quiet"),
-      tickColor: colour("--quiet"),
+      gridColor: "var(--line)",
+      domainColor: "var(--quiet)",
+      tickColor: "var(--quiet)",
       labelFontSize: 12,
       titleFontSize: 12,
       titleFontWeight: "normal",
@@ -25,38 +24,24 @@ testbed.ink = () => {
       orient: "top",
       labelFontSize: 12,
       symbolOpacity: 1,
-      symbolBaseFillColor: colour("--quiet"),
+      symbolBaseFillColor: "var(--quiet)",
     },
-    title: { color: colour("--text"), anchor: "start", fontSize: 13 },
-    text: { color: colour("--text") },
+    title: { color: "var(--text)", anchor: "start", fontSize: 13 },
+    text: { color: "var(--text)" },
   };
 };
 
-// Panels somewhat narrower, then fewer columns, then as narrow as need be, until a picture fits.
+// Panels as wide as there is room for, as many side by side as are wide enough to be read.
 testbed.fitted = (spec, width) => {
-  const margin = 78;
+  const spacing = 20;
+  const { around, least } = spec.usermeta;
   const panels = spec.concat ?? [spec];
-  const wide = panels.map((panel) => panel.width ?? 300);
-  const shrinkage = (columns) => {
-    const rows = wide.filter((_, at) => at % columns === 0).map((_, at) => wide.slice(at * columns, (at + 1) * columns));
-    const widest = Math.max(...rows.map((row) => row.reduce((sum, one) => sum + one, 0)));
-    return Math.min(1, (width - margin * Math.min(columns, panels.length)) / widest);
-  };
-  let columns = Math.min(spec.columns ?? panels.length, panels.length);
-  while (columns > 1 && shrinkage(columns) < 0.6) columns--;
-  panels.forEach((panel, at) => {
-    panel.width = Math.max(60, Math.floor(wide[at] * shrinkage(columns)));
-  });
+  const fitting = Math.floor((width + spacing) / (least + around + spacing));
+  const columns = Math.max(1, Math.min(fitting, spec.columns ?? 1, panels.length));
+  const each = (width - spacing * (columns - 1)) / columns - around;
+  for (const panel of panels) panel.width = Math.max(60, Math.floor(each));
   if (spec.concat) spec.columns = columns;
   return spec;
-};
-
-// The same hues, lighter: the palette is made for white paper.
-testbed.LIGHTER = { "#0072b2": "#4ba6e0", "#d55e00": "#f08438", "#009e73": "#33c49a", "#7f7f7f": "#a8a8a8" };
-
-testbed.inked = (spec) => {
-  if (!matchMedia("(prefers-color-scheme: dark)").matches) return spec;
-  return spec.replaceAll(/"(#[0-9a-f]{6})"/g, (whole, colour) => `"${testbed.LIGHTER[colour] ?? colour}"`);
 };
 
 // What a legend may have to name: the values of every scale of names.
@@ -68,7 +53,7 @@ testbed.namesIn = (part) => {
 };
 
 testbed.drawChart = async (element) => {
-  const spec = JSON.parse(testbed.inked(element.querySelector("script").textContent));
+  const spec = JSON.parse(element.querySelector("script").textContent);
   const target = element.querySelector(".picture");
   const config = testbed.ink();
   const longest = Math.max(...testbed.namesIn(spec).map((name) => name.length));
@@ -94,7 +79,6 @@ testbed.watchCharts = () => {
   );
   const again = () => charts.forEach((chart) => seen.observe(chart));
   again();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   let width = innerWidth;
   let timer = 0;
   addEventListener("resize", () => {
