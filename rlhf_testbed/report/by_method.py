@@ -16,10 +16,10 @@ from rich.table import Table
 
 from rlhf_testbed.experiment.methods import METHOD
 from rlhf_testbed.report.contrast_tables import LEFT
-from rlhf_testbed.report.figures import DRAWN, THREATS, Figure, arm_colour, plain
+from rlhf_testbed.report.figures import DRAWN, THREATS, Figure, arm_colour, having, plain
 from rlhf_testbed.report.palette import arm_colours
 from rlhf_testbed.report.plane import Plane, frame_of
-from rlhf_testbed.report.sentences import bars_told, n_of, seeds_told, told_figure
+from rlhf_testbed.report.sentences import bars_told, n_told, seeds_told, told_figure
 from rlhf_testbed.report.threat_plane import RINGED, arm_rows
 from rlhf_testbed.store.experiment_records import Results
 
@@ -42,11 +42,9 @@ def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure
     panels = []
     for method, plane in planes.items():
         of = {_short(name): of_arms[name] for name in _arms(results, method)}
-        colour, where = arm_colour(of, list(of), told=told), f"datum.method=='{method}'"
+        colour, where = arm_colour(of, list(of), told=told), having("method", method)
         layers = plane.layers(colour, tuple(THREATS.values()), where, named=told)
-        runs = {n_of(results.arms[name].runs) for name in _arms(results, method)}
-        title = f"{method} ({runs.pop()})" if len(runs) == 1 else method
-        panels.append(alt.layer(*layers).properties(title=title, **SIZE))
+        panels.append(alt.layer(*layers).properties(title=_titled(results, method), **SIZE))
     rows = [row for plane in planes.values() for row in plane.ranked()]
     ringed = RINGED if any(row["rank"] for row in rows) else ""
     return Figure(
@@ -68,6 +66,13 @@ def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure
 def _arms(results: Results, method: str) -> list[str]:
     """The arms with that method."""
     return [name for name, arm in results.arms.items() if arm.method == method]
+
+
+def _titled(results: Results, method: str) -> str:
+    """A method, and over how many runs its figures are where that is the same in all its arms."""
+    runs = [results.arms[name].runs for name in _arms(results, method)]
+    told = {n_told(len(set(one.base_seeds)), len(one)) for one in runs}
+    return f"{method} ({told.pop()})" if len(told) == 1 else method
 
 
 def _short(arm: str) -> str:

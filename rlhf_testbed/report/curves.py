@@ -16,17 +16,35 @@ from typing import Any, NamedTuple, TypeAlias
 import altair as alt
 
 from rlhf_testbed.report import names
-from rlhf_testbed.report.figures import DRAWN, SHARES, SMALL, THREATS, Figure, Rows, plain
-from rlhf_testbed.report.labels import broken
-from rlhf_testbed.report.line_panels import Panel, arm_panels, cut, domain_of, line_panel
-from rlhf_testbed.report.over_runs import Run, as_drawn, lines_told, n_of, with_means
+from rlhf_testbed.report.figures import (
+    DRAWN,
+    SHARES,
+    SMALL,
+    THREATS,
+    UNTITLED,
+    Figure,
+    Rows,
+    having,
+    plain,
+)
+from rlhf_testbed.report.line_panels import (
+    Panel,
+    arm_panels,
+    cut,
+    domain_of,
+    line_panel,
+    means,
+    span_of,
+    taking_turns,
+)
+from rlhf_testbed.report.over_runs import Run, as_drawn, lines_told, titled, with_means
 from rlhf_testbed.report.palette import KNOWING, OVERSEER
 from rlhf_testbed.report.run_record import RunRecord
 from rlhf_testbed.store.run_records import Heritability, TraitSelection, UpdateSelection
 
 WIDE = {"width": 420, "height": 260}
 LOW = {"width": 420, "height": 200}
-LEAST = 200
+LEAST = 180
 """Pixels below which panels are put below each other."""
 THREAT_1 = "threat 1 (share of exposed episodes)"
 Value: TypeAlias = Callable[[UpdateSelection], float]
@@ -188,7 +206,7 @@ def _figure(
         alt.concat(*found.charts, data=DRAWN, columns=2).resolve_scale(strokeDash="independent"),
         rows,
         found.names,
-        beside=names.beside(found.names),
+        around=names.around(found.names, UNTITLED),
         least=LEAST,
     )
 
@@ -202,21 +220,22 @@ def approval(histories: Sequence[History]) -> Figure | None:
     rows = _of_updates(histories, judges, shares=judges)
     if not rows:
         return None
+    span = span_of(rows)
     scale = alt.Scale(domain=list(judges), range=[OVERSEER, KNOWING])
     colour = alt.Color("of:N", scale=scale, legend=alt.Legend(title=None, labelLimit=300))
-    runs = _runs(histories)
-    panels = []
+    runs, panels, turns = _runs(histories), [], False
     for arm in dict.fromkeys(arm for arm, *_ in runs):
-        n = n_of([run for run in runs if run[0] == arm])
-        title = broken(f"{arm} ({n})", 34).split("\n")
-        panel = Panel(title, f"datum.arm=='{arm}'", SHARES, "share")
+        title = titled(arm, runs)
+        dashes = taking_turns(means([row for row in rows if row["arm"] == arm], "of"), SHARES)
+        panel = Panel(title, having("arm", arm), SHARES, span, "share", dashes, by="of")
         panels.append(line_panel(panel, colour, SMALL))
+        turns = turns or bool(dashes)
     return Figure(
         "approval",
         "Approval by the training overseer, and under full knowledge",
         "Share of each update's episodes; where the lines part, selection follows what the "
-        f"overseer could not see. {lines_told(rows, runs)}",
-        alt.concat(*panels, data=DRAWN, columns=3),
+        f"overseer could not see. {lines_told(rows, runs, turns=turns)}",
+        alt.concat(*panels, data=DRAWN, columns=3).resolve_scale(strokeDash="independent"),
         rows,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 import altair as alt
 
 from rlhf_testbed.report.dose_curves import Curves, named, titled
-from rlhf_testbed.report.figures import DRAWN, SHARES, THREATS, Chart, Figure, plain
+from rlhf_testbed.report.figures import DRAWN, SHARES, THREATS, Chart, Figure, having, plain
 from rlhf_testbed.report.line_panels import domain_of
 from rlhf_testbed.report.palette import arm_colours
 from rlhf_testbed.report.sentences import bars_told, ends, seeds_told
@@ -60,7 +60,7 @@ def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure
     domains = {"threat_1": SHARES, "threat_2": domain_of(of_threat_2, "mean")}
     panels = [
         curves.panel(
-            f"datum.threat=='{threat}'",
+            having("threat", threat),
             [row for row in rows if row["threat"] == threat and row["kind"] == "mean"],
             domains[threat],
             heading,
@@ -119,7 +119,7 @@ def _maps(dials: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Chart:
         told = heading if len(of_arms) == 1 else f"{heading}, {arm}"
         base = (
             alt.Chart(title=told)
-            .transform_filter(f"datum.threat=='{threat}' && datum.of=='{arm}'")
+            .transform_filter(f"{having('threat', threat)} && {having('of', arm)}")
             .encode(
                 x=alt.X(f"{dials[0]}:O", title=titled(dials[0]), axis=alt.Axis(labelAngle=0)),
                 y=alt.Y(f"{dials[1]}:O", title=titled(dials[1]), sort="descending"),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import altair as alt
 
 from rlhf_testbed.report import names
-from rlhf_testbed.report.figures import Rows, dot
+from rlhf_testbed.report.figures import Rows, dot, having
 from rlhf_testbed.report.labels import MOST
 from rlhf_testbed.report.names import End
 from rlhf_testbed.report.palette import QUIET
@@ -79,7 +79,7 @@ class Curves:
 
     def _layers(self, when: str, where: str, y: alt.Y, legend: bool) -> list[alt.Chart]:
         last = when == self.when[-1]
-        here = f"{where} && datum.policy=='{when}'" if when else where
+        here = f"{where} && {having('policy', when)}" if when else where
         at = f"{len(self.when)} * indexof({json.dumps(list(self.lines))}, datum.of)"
         middle = (len(self.lines) * len(self.when) - 1) / 2
         shift = f"{APART} * ({at} + {self.when.index(when)} - {middle})"
@@ -147,4 +147,4 @@ def titled(dial: str) -> str:
 def named(panels: Sequence[Panel]) -> dict[str, Any]:
     """What a figure of these panels is told of their names."""
     found = [name for panel in panels for name in panel.names]
-    return {"names": found, "beside": names.beside(found)}
+    return {"names": found, "around": names.around(found)}

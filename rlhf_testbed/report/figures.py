@@ -76,8 +76,8 @@ DRAWN = alt.NamedData(name="drawn")
 would check each of them against a schema, for minutes.)"""
 NAMES = alt.NamedData(name="names")
 """Names that were laid out beside what they name, a row each: no data, so that no CSV has them."""
-AXIS = 62
-"""Pixels that a panel's vertical axis takes, with its title."""
+AXIS, UNTITLED = 62, 42
+"""Pixels that a panel's vertical axis takes, and one without a title."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class Figure:
     """Draws the data `DRAWN`, and the names `NAMES`."""
     rows: Rows
     names: Rows = ()
-    beside: float = 0
-    """Pixels that names take at the right of each panel."""
+    around: float = AXIS
+    """Pixels that a panel takes beside its width: its axis, and names at its right."""
     least: float = 230
     """Pixels below which no panel should be narrow where another row of panels would do."""
 
@@ -104,7 +104,7 @@ class Figure:
         datasets = {DRAWN.name: plain(self.rows)}
         if self.names:
             datasets[NAMES.name] = plain(self.names)
-        room = {"around": math.ceil(AXIS + self.beside), "least": self.least}
+        room = {"around": math.ceil(self.around), "least": self.least}
         return spec | {"datasets": datasets, "usermeta": room}
 
     def printed(self) -> dict[str, Any]:
@@ -198,6 +198,15 @@ def arm_colour(colours: Mapping[str, str], arms: Sequence[str], *, told: bool) -
     scale = alt.Scale(domain=list(arms), range=[colours[arm] for arm in arms])
     legend = None if told else alt.Legend(title=None, labelLimit=300)
     return alt.Color("arm:N", scale=scale, legend=legend)
+
+
+def having(field: str, value: str) -> str:
+    """An expression of Vega that holds for the rows of which a field has that value.
+
+    >>> having("arm", "Bob's")
+    'datum.arm=="Bob\'s"'
+    """
+    return f"datum.{field}=={json.dumps(value)}"
 
 
 def dot(runs: int, size: float = 60, opacity: float = 0.45) -> dict[str, float]:

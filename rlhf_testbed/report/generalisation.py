@@ -21,7 +21,7 @@ from rlhf_testbed.experiment.over_seeds import interval
 from rlhf_testbed.report.contrast_tables import LEFT
 from rlhf_testbed.report.dose import varied_dials, without
 from rlhf_testbed.report.dose_curves import Curves, named, titled
-from rlhf_testbed.report.figures import DRAWN, SHARES, Figure, plain
+from rlhf_testbed.report.figures import DRAWN, SHARES, Figure, having, plain
 from rlhf_testbed.report.palette import arm_colours
 from rlhf_testbed.report.sentences import bars_told, ends, seeds_told, told_figure
 from rlhf_testbed.shared.record import Interval
@@ -49,7 +49,7 @@ def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure
     curves = Curves.of(rows, dials[0], of_arms, tuple(WHEN.values()))
     panels = [
         curves.panel(
-            f"datum.goal=='{goal}'",
+            having("goal", goal),
             [row for row in rows if row["goal"] == goal],
             SHARES,
             "share of scenarios off distribution",

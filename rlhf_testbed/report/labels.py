@@ -29,7 +29,7 @@ LONGEST = 20
 """Letters of a line of a name, after which it is broken between words."""
 GAP = 4
 """What is kept free between what is named and its name, and from the frame."""
-LED = 14
+LED = 8
 """Names that are farther off have a line that leads to them."""
 WIDTHS = {**dict.fromkeys("fijlrtI.,:;|'()[] ", 0.42), **dict.fromkeys("mwMW@%", 1.0)}
 SMALL, CAPITAL = 0.66, 0.8
@@ -271,6 +271,6 @@ def _label(spot: Spot, box: Box, spots: Sequence[Spot]) -> Label:
     if _far(spot, box) <= LED and not shared:
         return Label(broken(spot.name), *place, align=align)
     begun = spot.radius * EDGE / math.dist((x, y), (spot.x, spot.y))
-    to_x, to_y = x - spot.x, y - spot.y
-    ends = (begun * to_x, begun * to_y, to_x, to_y)
-    return Label(broken(spot.name), *place, *(round(end, 1) for end in ends), align=align)
+    to_x, to_y = place[0], round(y - spot.y, 1)
+    begins = (round(begun * to_x, 1), round(begun * to_y, 1))
+    return Label(broken(spot.name), *place, *begins, to_x, to_y, align)

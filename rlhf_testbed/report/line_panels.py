@@ -15,7 +15,7 @@ import altair as alt
 import numpy as np
 
 from rlhf_testbed.report import names
-from rlhf_testbed.report.figures import Rows, arm_colour
+from rlhf_testbed.report.figures import Rows, arm_colour, having
 from rlhf_testbed.report.labels import MOST
 from rlhf_testbed.report.names import End
 
@@ -25,6 +25,8 @@ STRETCHED = 0.3
 """How much higher and lower than its lines a panel may get, of their range, by bands."""
 DASH = 6
 """Pixels of a line until it is the turn of one that coincides with it."""
+FULL = 0.8
+"""Opacity of the bands of all arms together: of more arms each is thinner."""
 ALIKE = 0.012
 """Of a panel's height, how near lines are that can't be told apart."""
 TOLD = [
@@ -44,9 +46,15 @@ class Panel(NamedTuple):
     where: str
     """An expression of Vega."""
     domain: tuple[float, float]
+    span: tuple[float, float]
+    """The first update and the last."""
     heading: str | None = None
     dashes: Mapping[str, Sequence[float]] = {}
-    """Of arms whose lines coincide."""
+    """Of lines that coincide."""
+    bands: float = 0.16
+    """Their opacity."""
+    by: str = "arm"
+    """What has a line of its own."""
 
 
 class ArmPanels(NamedTuple):
@@ -65,7 +73,7 @@ def arm_panels(
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     named: list[dict[str, Any]] = []
     for of, domain in domains.items():
-        last = _last(rows, of)
+        last = _last([row for row in rows if row["of"] == of])
         ends = [End(end["arm"], end["value"]) for end in last]
         found = names.at_ends(ends, domain, size["height"]) if len(arms) <= MOST else None
         if found is None:
@@ -73,10 +81,11 @@ def arm_panels(
             break
         named += [{**end, **name} for end, name in zip(last, found, strict=True)]
     colour = arm_colour(colours, arms, told=bool(named))
-    panels = [
-        Panel(of, f"datum.of=='{of}'", domain, dashes=taking_turns(_means(rows, of), domain))
-        for of, domain in domains.items()
-    ]
+    span, panels = span_of(rows), []
+    for of, domain in domains.items():
+        dashes = taking_turns(means([row for row in rows if row["of"] == of], "arm"), domain)
+        bands = min(Panel._field_defaults["bands"], FULL / len(arms))
+        panels.append(Panel(of, having("of", of), domain, span, dashes=dashes, bands=bands))
     charts = [line_panel(one, colour, size, named=bool(named)) for one in panels]
     return ArmPanels(charts, panels, named)
 
@@ -85,23 +94,21 @@ def line_panel(
     panel: Panel, colour: alt.Color, size: Any, *, named: bool = False
 ) -> alt.LayerChart:
     """A panel's bands, seeds, means, onsets and names."""
-    x = alt.X("update:Q", title="update", axis=WHOLE, scale=alt.Scale(nice=False))
-    y = alt.Y(
-        "value:Q",
-        title=panel.heading,
-        scale=alt.Scale(domain=list(panel.domain), nice=False, zero=False),
-    )
+    x = alt.X("update:Q", title="update", axis=WHOLE, scale=_exactly(panel.span))
+    y = alt.Y("value:Q", title=panel.heading, scale=_exactly(panel.domain))
     base = alt.Chart().transform_filter(panel.where).encode(x=x, y=y, color=colour, tooltip=TOLD)
     of = {kind: base.transform_filter(f"datum.kind=='{kind}'") for kind in ("seed", "mean")}
-    bands = of["mean"].transform_filter("isValid(datum.low)").mark_area(opacity=0.16, clip=True)
+    bands = (
+        of["mean"].transform_filter("isValid(datum.low)").mark_area(opacity=panel.bands, clip=True)
+    )
     low = alt.Y("low:Q", title=panel.heading, scale=y["scale"])
     means = of["mean"].mark_line(strokeWidth=2.5)
     if panel.dashes:
         turns = alt.Scale(domain=list(panel.dashes), range=[*map(list, panel.dashes.values())])
-        means = means.encode(strokeDash=alt.StrokeDash("arm:N", scale=turns, legend=None))
+        means = means.encode(strokeDash=alt.StrokeDash(f"{panel.by}:N", scale=turns, legend=None))
     onsets = base.transform_filter("datum.kind=='onset'")
     drawn = [
-        bands.encode(y=low, y2="high:Q"),
+        bands.mark_area(opacity=panel.bands, clip=True).encode(y=low, y2="high:Q"),
         of["seed"].mark_line(strokeWidth=1, opacity=0.55).encode(detail=["base:N", "seed:N"]),
         means,
         onsets.mark_point(shape="diamond", filled=True, size=70, opacity=0.8),
@@ -126,6 +133,16 @@ def domain_of(rows: Rows, of: str = "value") -> tuple[float, float]:
     high = max(high, min(max(highs, default=high), high + STRETCHED * spread))
     room = 0.05 * spread
     return round(low - room, 6), round(high + room, 6)
+
+
+def span_of(rows: Rows) -> tuple[float, float]:
+    """The first update and the last of all rows."""
+    updates = [row["update"] for row in rows]
+    return min(updates, default=0), max(updates, default=1)
+
+
+def _exactly(domain: tuple[float, float]) -> alt.Scale:
+    return alt.Scale(domain=list(domain), nice=False, zero=False)
 
 
 def cut(rows: Rows, domain: tuple[float, float]) -> bool:
@@ -179,18 +196,21 @@ def _coincide(one: Mapping[float, float], other: Mapping[float, float], near: fl
     return bool(apart) and float(np.mean(np.array(apart) <= near)) > 0.5
 
 
-def _means(rows: Rows, of: str) -> dict[str, dict[float, float]]:
-    """Values by update of each arm's mean."""
+def means(rows: Rows, by: str) -> dict[str, dict[float, float]]:
+    """Values by update of the means of each thing."""
     found: dict[str, dict[float, float]] = {}
     for row in rows:
-        if row["kind"] == "mean" and row["of"] == of:
-            found.setdefault(row["arm"], {})[row["update"]] = row["value"]
+        if row["kind"] == "mean":
+            found.setdefault(row[by], {})[row["update"]] = row["value"]
     return found
 
 
-def _last(rows: Rows, of: str) -> list[dict[str, Any]]:
+def _last(rows: Rows) -> list[dict[str, Any]]:
     """Where each arm's mean ends."""
-    return [
-        {"of": of, "arm": arm, "update": max(line), "value": line[max(line)]}
-        for arm, line in _means(rows, of).items()
-    ]
+    ends = {row["arm"]: row for row in sorted(rows, key=_update) if row["kind"] == "mean"}
+    kept = ("of", "arm", "update", "value")
+    return [{name: row[name] for name in kept} for row in ends.values()]
+
+
+def _update(row: Mapping[str, Any]) -> float:
+    return float(row["update"])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from rlhf_testbed.report.figures import NAMES, Rows
+from rlhf_testbed.report.figures import AXIS, NAMES, Rows
 from rlhf_testbed.report.labels import LINE, SIZE, Label, broken, one_under_another, size
 
 TO_SIDE = 12
@@ -56,9 +56,9 @@ def at_ends(
     ]
 
 
-def beside(rows: Rows) -> float:
-    """Pixels that names in a column take at the right of a panel."""
-    return max((row["dx"] + size(row["text"])[0] for row in rows), default=0)
+def around(rows: Rows, axis: float = AXIS) -> float:
+    """Pixels that a panel takes beside its width, with names in a column at its right."""
+    return axis + max((row["dx"] + size(row["text"])[0] for row in rows), default=0)
 
 
 def layers(

@@ -13,8 +13,11 @@ from typing import Any, TypeAlias
 
 from rlhf_testbed.experiment.over_seeds import interval
 from rlhf_testbed.report.figures import Rows
+from rlhf_testbed.report.labels import broken
 from rlhf_testbed.report.sentences import ends, n_told
 
+TITLE = 26
+"""Letters of a line of a panel's title."""
 MANY = 8
 """With more arms than this, lines of single seeds are left out."""
 Run: TypeAlias = tuple[str, int, int]
@@ -69,18 +72,28 @@ def lines_told(rows: Rows, runs: Sequence[Run], *, cut: bool = False, turns: boo
     bands = f"; bands: {' or '.join(kinds)}{', cut at the frame' if cut else ''}" if kinds else ""
     several = " in each arm" if len(_by_arm(runs)) > 1 else ""
     took = " Lines that coincide take turns." if turns else ""
-    return f"{lines}{bands}; {n_of(runs)}{several}.{took}"
+    return f"{lines}{bands}; {n_each(runs)}{several}.{took}"
 
 
-def n_of(runs: Sequence[Run]) -> str:
+def n_each(runs: Sequence[Run]) -> str:
     """Over how many runs the lines of an arm are; where arms differ, from how few to how many.
 
-    >>> n_of([("both", 0, 0), ("both", 0, 1), ("neither", 0, 0)])
+    >>> n_each([("both", 0, 0), ("both", 0, 1), ("neither", 0, 0)])
     'n = 1 to 2'
     """
     counts = sorted({(len(of), len({base for base, _ in of})) for of in _by_arm(runs).values()})
     (least, _), (most, bases) = counts[0], counts[-1]
     return n_told(bases, most) if len(counts) == 1 else f"n = {least} to {most}"
+
+
+def titled(arm: str, runs: Sequence[Run]) -> list[str]:
+    """The title of an arm's panel, in lines: its name, and over how many runs it is.
+
+    >>> titled("both", [("both", 0, 0), ("both", 0, 1)])
+    ['both (n = 2)']
+    """
+    *lines, last = broken(arm, TITLE).split("\n")
+    return [*lines, f"{last} ({n_each([run for run in runs if run[0] == arm])})"]
 
 
 def _by_arm(runs: Sequence[Run]) -> dict[str, set[tuple[int, int]]]:

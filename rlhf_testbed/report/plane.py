@@ -173,7 +173,7 @@ class Plane:
 KINDS = ("seed", "mean")
 ACROSS = f"isValid(datum.threat_1) ? datum.threat_1 : {NEVER}"
 SIZED = f"pow({DIAMOND} + {AROUND} * datum.rank, 2)"
-WHISKER = alt.StrokeWidth("rank:Q", scale=alt.Scale(domain=[0, 1], range=[2, 5]), legend=None)
+WHISKER = alt.StrokeWidth("rank:Q", scale=alt.Scale(domain=[0, 1], range=[2, 4]), legend=None)
 """Of whiskers in one place, one shows at both sides of the other."""
 TOLD = {
     "arm": alt.Tooltip("arm:N"),

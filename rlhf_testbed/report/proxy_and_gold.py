@@ -15,10 +15,9 @@ import numpy as np
 
 from rlhf_testbed.experiment.over_seeds import SCORES
 from rlhf_testbed.measures.overoptimization import best_of_n_form, rl_form
-from rlhf_testbed.report.figures import DRAWN, SMALL, Figure, plain
-from rlhf_testbed.report.labels import broken
+from rlhf_testbed.report.figures import DRAWN, SMALL, Figure, having, plain
 from rlhf_testbed.report.line_panels import domain_of
-from rlhf_testbed.report.over_runs import n_of
+from rlhf_testbed.report.over_runs import titled
 from rlhf_testbed.report.palette import KNOWING, OVERSEER, TEACHER
 from rlhf_testbed.report.run_record import RunRecord
 from rlhf_testbed.report.table import method_told
@@ -59,8 +58,7 @@ def figure(runs: Sequence[RunRecord]) -> Figure | None:
     axes = _axes(domain_of(rows, "d"), domain_of(rows))  # one pair: the arms are compared
     panels = []
     for arm in dict.fromkeys(row["arm"] for row in rows):
-        n = n_of([run for run in judged if run[0] == arm])
-        title = broken(f"{arm} ({n})", 34).split("\n")
+        title = titled(arm, judged)
         panels.append(_score_panel(arm, scores, methods, axes).properties(title=title, **SMALL))
     return Figure(
         "proxy_and_gold",
@@ -125,12 +123,14 @@ def _score_panel(
     shape = alt.Shape(
         "method:N",
         scale=alt.Scale(domain=list(methods), range=list(SHAPES)[: len(methods)]),
-        legend=alt.Legend(title=None, labelExpr="replace(datum.label, /_/g, '-')"),
+        legend=alt.Legend(title=None, labelExpr="replace(datum.label, /_/g, '-')")
+        if len(methods) > 1
+        else None,
     )
     told = [alt.Tooltip(f"{name}:Q") for name in ("base", "seed", "update", "n")]
     base = (
         alt.Chart()
-        .transform_filter(f"datum.arm=='{arm}'")
+        .transform_filter(having("arm", arm))
         .encode(
             **axes,
             color=colour,

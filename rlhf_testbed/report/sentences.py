@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping
 from rlhf_testbed.experiment.over_seeds import difference
 from rlhf_testbed.shared.record import Interval
 from rlhf_testbed.store.experiment_records import BASES, ArmResults, Contrast, Results
-from rlhf_testbed.store.run_columns import Runs
 from rlhf_testbed.store.run_records import Environment
 from rlhf_testbed.tasks.base import SYMBOLS
 
@@ -64,11 +63,6 @@ def n_told(base_policies: int, runs: int) -> str:
     if runs % base_policies:
         return f"n = {base_policies} base policies, {runs} runs"
     return f"n = {base_policies} × {runs // base_policies}"
-
-
-def n_of(runs: Runs) -> str:
-    """Over how many base policies and training seeds an arm's figures are."""
-    return n_told(len(set(runs.base_seeds)), len(runs))
 
 
 def bounded(interval: Interval) -> bool:

@@ -52,14 +52,18 @@ testbed.namesIn = (part) => {
   return [...named, ...inner.flatMap(([, value]) => testbed.namesIn(value))];
 };
 
-testbed.drawChart = async (element) => {
+// As wide as a sheet of paper leaves room for: a picture that is made smaller can't be read.
+testbed.SHEET = 700;
+
+testbed.drawChart = async (element, most = Infinity) => {
   const spec = JSON.parse(element.querySelector("script").textContent);
   const target = element.querySelector(".picture");
   const config = testbed.ink();
   const longest = Math.max(...testbed.namesIn(spec).map((name) => name.length));
-  config.legend.columns = Math.max(1, Math.floor(target.clientWidth / (50 + 6.5 * longest)));
+  const width = Math.min(target.clientWidth, most);
+  config.legend.columns = Math.max(1, Math.floor(width / (50 + 6.5 * longest)));
   const options = { actions: false, renderer: "svg", config };
-  const wide = testbed.fitted(spec, target.clientWidth);
+  const wide = testbed.fitted(spec, width);
   await vegaEmbed(target, wide, options);
   target.querySelector("svg").setAttribute("aria-hidden", "true"); // the picture has its words
   target.dataset.drawn = "true";
@@ -88,5 +92,6 @@ testbed.watchCharts = () => {
       width = innerWidth;
     }, 200);
   });
-  addEventListener("beforeprint", () => charts.forEach(testbed.drawChart));
+  addEventListener("beforeprint", () => charts.forEach((chart) => testbed.drawChart(chart, testbed.SHEET)));
+  addEventListener("afterprint", again);
 };
