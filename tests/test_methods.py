@@ -102,7 +102,7 @@ def test_the_picture_and_the_table_have_a_panel_and_a_row_each() -> None:
     }
     panels = json.dumps(found.chart.to_dict(validate=False))
     domains = set(re.findall(r'"domain": \[-0.06, [\d.]+\], "nice": false', panels))
-    assert len(domains) == 1, "panels that are compared have one scale"
+    assert len(domains) == 2, "panels that are compared have one scale each for across and up"
     assert "Methods at the same KL from the base policy" in tables(results)
     one = results.model_copy(update={"arms": {"both": ARMS["both method=ppo"]}, "matched": []})
     assert by_method.figure(one) is None

@@ -72,8 +72,13 @@ def test_dose_and_plane_draw_their_rows() -> None:
     figure = dose.figure(found)
     assert figure is not None
     assert len(figure.rows) == 2 * 3 * (1 + 2)
-    # All three lie in one place, which has one line of names.
-    assert len(threat_plane.figure(found).rows) == 3 * (1 + 2) + 1
+    plane = threat_plane.figure(found)
+    assert len(plane.rows) == 3 * (1 + 2)
+    # All three lie in one place: each has its name, and a mark around those before it.
+    assert [name["arm"] for name in plane.names] == [f"both knowledge={k}" for k in (1.0, 0.5, 0.0)]
+    assert {row["arm"]: row["rank"] for row in plane.rows} == {
+        f"both knowledge={k}": rank for rank, k in enumerate((0.0, 0.5, 1.0))
+    }
 
 
 def test_two_varied_dials_are_a_heat_map_of_each_threat() -> None:
@@ -99,7 +104,7 @@ def test_an_interval_that_dwarfs_the_dots_is_cut_and_that_is_said() -> None:
     assert "cut at the frame" in wide.caption
     assert "cut" not in narrow.caption
     highest = max(row["high_2"] for row in wide.rows if row.get("high_2") is not None)
-    axis = wide.spec()["concat"][0]["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    axis = wide.spec()["layer"][0]["encoding"]["y"]["scale"]["domain"]
     assert axis[1] < 3.1 < highest
 
 

@@ -116,11 +116,11 @@ def headlines(results: Results, folder: Path) -> list[Figure]:
 
     The threat plane, or one for each method where there are several; dose and response where dials
     were varied; proxy and gold where the training overseer learned from a teacher, which is drawn
-    from the runs and not from the results.
+    from the runs and not from the results: not where only these were published.
     """
     plane = by_method.figure(results) or threat_plane.figure(results)
     found = [dose.figure(results), generalisation.figure(results), plane]
-    if learned(results):
+    if learned(results) and any(folder.glob("*/seed-*/config.yaml")):
         found.append(proxy_and_gold.figure(Source.of(folder).runs))
     return [figure for figure in found if figure]
 

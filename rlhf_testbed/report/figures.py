@@ -37,6 +37,8 @@ THREATS = {"threat_1": "threat 1 (share)", "threat_2": "threat 2 (nats)"}
 """Both threats as an axis has them, with their units."""
 SHARES = (-0.03, 1.03)
 """The axis of a share: all of it, with what lies at its ends whole."""
+LISTED = 60
+"""Arms that a legend names."""
 THIN_FROM = 400
 """Dots of a picture from which on they get smaller and thinner."""
 DRAWERS: Mapping[str, Callable[[dict[str, Any]], bytes]] = {
@@ -196,7 +198,7 @@ def plain(rows: Rows) -> list[dict[str, Any]]:
 def arm_colour(colours: Mapping[str, str], arms: Sequence[str], *, told: bool) -> alt.Color:
     """Each arm's colour; with a legend unless the arms are `told` by names in the picture."""
     scale = alt.Scale(domain=list(arms), range=[colours[arm] for arm in arms])
-    legend = None if told else alt.Legend(title=None, labelLimit=300)
+    legend = None if told else alt.Legend(title=None, labelLimit=300, symbolLimit=LISTED)
     return alt.Color("arm:N", scale=scale, legend=legend)
 
 

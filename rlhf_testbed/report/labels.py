@@ -49,7 +49,7 @@ CROSSING = 60
 
 EDGE = 0.75
 """Of its radius, where the edge of a diamond is at about."""
-COVERING = 4
+COVERING = 2
 """Square pixels of a mark that a name goes as many pixels farther off for, so as not to cover."""
 
 

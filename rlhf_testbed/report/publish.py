@@ -53,19 +53,44 @@ def publish(
         results = results.model_copy(update={"drift": found})
     target.mkdir(parents=True, exist_ok=True)
     write_results(target, results, table=False)
-    pictures = sorted(source.glob("*.png"))
-    if source.resolve() != target.resolve():
-        for file in (*pictures, *source.glob(AGAIN)):
-            shutil.copyfile(file, target / file.name)
+    pictures = _pictures(results, source, target)
+    again = source / AGAIN
+    if again.is_file() and source.resolve() != target.resolve():
+        shutil.copyfile(again, target / AGAIN)
     here = target.resolve().is_relative_to(definitions.resolve().parent.parent)
     link = os.path.relpath(definitions, target) if here else str(definitions)
-    drawn = "\n".join(f"![]({picture.name})" for picture in pictures)
+    drawn = "
+".join(f"![]({picture})" for picture in pictures)
     settings = (target / AGAIN).is_file()
-    text = f"{_head(results, link, settings)}\n\n```\n{tables(results)}\n```\n\n{drawn}\n"
+    text = f"{_head(results, link, settings)}
+
+```
+{tables(results)}
+```
+
+{drawn}
+"
     write_text(target / "README.md", text)
     if latex:
         _for_a_paper(results, source, target)
     return target / "README.md"
+
+
+def _pictures(results: Results, source: Path, target: Path) -> list[str]:
+    """Draws the pictures that the source has anew, and copies those that are not of the results."""
+    there = sorted(source.glob("*.png"))
+    if not there:
+        return []
+    from rlhf_testbed.report.contents import headlines  # brings altair
+    from rlhf_testbed.report.figures import save
+
+    drawn = {f"{figure.name}.png": figure for figure in headlines(results, source)}
+    for picture in there:
+        if picture.name in drawn:
+            save(drawn[picture.name], target, ("png",))
+        elif source.resolve() != target.resolve():
+            shutil.copyfile(picture, target / picture.name)
+    return [picture.name for picture in there]
 
 
 def _for_a_paper(results: Results, source: Path, target: Path) -> None:
