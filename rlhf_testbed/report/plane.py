@@ -144,30 +144,33 @@ class Plane:
         x = alt.X("across:Q", title=titles[0], scale=across, axis=_shares(strip=strip))
         y = alt.Y("threat_2:Q", title=titles[1], scale=up)
         drawn = alt.Chart().transform_filter(where).transform_calculate(across=ACROSS, size=SIZED)
-        drawn = drawn.encode(x=x, y=y, color=colour)
-        seeds, means = (drawn.transform_filter(f"datum.kind=='{kind}'") for kind in KINDS)
-        alone, around = "datum.rank == 0", "datum.rank > 0"
-        runs = sum(row["kind"] == "seed" for row in self.rows)
-        seeds = seeds.encode(tooltip=[TOLD[name] for name in (*TOLD,)])
-        means = means.encode(tooltip=[TOLD[name] for name in ("arm", "threat_1", "threat_2")])
-        bars = means.mark_rule(clip=True).encode(strokeWidth=WHISKER)
-        sized = alt.Size("size:Q", scale=None)
-        layers = [
-            seeds.transform_filter(around).mark_point(shape="circle", **dot(runs, 130, 0.8)),
-            seeds.transform_filter(alone).mark_circle(**dot(runs)),
-            bars.encode(y=alt.Y("low_2:Q", title=titles[1], scale=up), y2="high_2:Q"),
-            bars.encode(x=alt.X("low_1:Q", title=titles[0], scale=across), x2="high_1:Q"),
-            means.transform_filter(around)
-            .mark_point(shape="diamond", filled=False, strokeWidth=2, opacity=1)
-            .encode(size=sized),
-            means.transform_filter(alone)
-            .mark_point(shape="diamond", filled=True, opacity=1)
-            .encode(size=sized),
-        ]
+        layers = self._marks(drawn.encode(x=x, y=y, color=colour))
         if strip:
-            border = alt.Chart().mark_rule(strokeDash=[3, 3], color=QUIET)
+            border = alt.Chart().transform_aggregate(rows="count()")  # one line, not one a row
+            border = border.mark_rule(strokeDash=[3, 3], color=QUIET)
             layers.insert(0, border.encode(x=alt.X(datum=BORDER, scale=across)))
         return [*layers, *names.layers(x, y, colour, where, across=ACROSS)] if named else layers
+
+    def _marks(self, drawn: alt.Chart) -> list[alt.Chart]:
+        """Runs, whiskers and means, what is around others before what is within."""
+        seeds, means = (drawn.transform_filter(f"datum.kind=='{kind}'") for kind in KINDS)
+        around, alone = "datum.rank > 0", "datum.rank == 0"
+        runs = sum(row["kind"] == "seed" for row in self.rows)
+        seeds = seeds.encode(tooltip=list(TOLD.values()))
+        means = means.encode(tooltip=[TOLD[name] for name in ("arm", "threat_1", "threat_2")])
+        bars = means.mark_rule(clip=True).encode(strokeWidth=WHISKER)
+        low, left = (drawn.encoding[axis].copy() for axis in ("y", "x"))
+        low.shorthand, left.shorthand = "low_2:Q", "low_1:Q"
+        diamond = {"shape": "diamond", "strokeWidth": 2, "opacity": 1}
+        sized = alt.Size("size:Q", scale=None)
+        return [
+            seeds.transform_filter(around).mark_point(shape="circle", **dot(runs, 130, 0.8)),
+            seeds.transform_filter(alone).mark_circle(**dot(runs)),
+            bars.encode(y=low, y2="high_2:Q"),
+            bars.encode(x=left, x2="high_1:Q"),
+            means.transform_filter(around).mark_point(filled=False, **diamond).encode(size=sized),
+            means.transform_filter(alone).mark_point(filled=True, **diamond).encode(size=sized),
+        ]
 
 
 KINDS = ("seed", "mean")
