@@ -59,17 +59,9 @@ def publish(
         shutil.copyfile(again, target / AGAIN)
     here = target.resolve().is_relative_to(definitions.resolve().parent.parent)
     link = os.path.relpath(definitions, target) if here else str(definitions)
-    drawn = "
-".join(f"![]({picture})" for picture in pictures)
+    drawn = "\n".join(f"![]({picture})" for picture in pictures)
     settings = (target / AGAIN).is_file()
-    text = f"{_head(results, link, settings)}
-
-```
-{tables(results)}
-```
-
-{drawn}
-"
+    text = f"{_head(results, link, settings)}\n\n```\n{tables(results)}\n```\n\n{drawn}\n"
     write_text(target / "README.md", text)
     if latex:
         _for_a_paper(results, source, target)
