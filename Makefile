@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 TO ?=
 BIN := .venv/bin
 
-.PHONY: help setup smollm2 gpu-check demo pictures test slow check bench bench-growth bench-experiment \
+.PHONY: help setup smollm2 gpu-check demo pictures looks test slow check bench bench-growth bench-experiment \
 	bench-methods bench-report bench-ledger bench-runs coverage steadiness kills engines bases mutants constraints
 
 help:  ## list the targets
@@ -41,6 +41,10 @@ demo: .venv/.installed  ## run the demo experiment and write its report
 pictures: .venv/.installed-dev  ## take the README's pictures from the demo's report (half a minute)
 	@echo "pictures: opening the report of runs/corridor-demo in Chromium"
 	@$(BIN)/python -m rlhf_testbed.report.pictures runs/corridor-demo --to docs/pictures
+
+looks: .venv/.installed-dev  ## take pictures of reports in all forms, to be looked at (a minute; TO=FOLDER)
+	@echo "looks: opening reports of two and of eight arms in Chromium"
+	@$(BIN)/python tests/looks.py $(or $(TO),build/looks)
 
 test: .venv/.installed-dev  ## run the tests and doctests
 	@echo "test: running pytest, a process a core"

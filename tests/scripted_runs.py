@@ -47,7 +47,6 @@ from rlhf_testbed.store.run_records import (
     ProxyAndGold,
     SelectionThroughTraining,
 )
-from rlhf_testbed.tasks import TASKS
 from rlhf_testbed.tasks.base import Scenario, Task, Verdict
 
 POLICIES = {"both": "right-ender", "neither": "careful coin-seeker"}
@@ -108,10 +107,12 @@ def write_run(
 def settings(
     folder: Path, task: str, arm: str, seed: int, updates: int, episodes: int, scenarios: int
 ) -> RunConfig:
-    """The full settings of a run."""
+    """The full settings of a run, of an arm such as `both` or `both knowledge=0.5`."""
+    name, *varied = arm.split()
     given = {
         "task": task,
-        "arm": arm,
+        "arm": name,
+        **dict(one.split("=") for one in varied),
         "seed": seed,
         "total_episodes": updates * episodes,
         "per_device_train_batch_size": episodes,
@@ -274,7 +275,7 @@ def write_experiment(
             write_run(folder / arm / f"seed-{seed}", arm, seed, **run)
     asked = ExperimentFile(
         config={"task": "corridor"},
-        dials={arm: TASKS["corridor"]().arm(arm).dials for arm in arms},
+        dials={arm: settings(folder, "corridor", arm, 0, 1, 1, 1).dials for arm in arms},
         equivalent_threat_1=0.1,
         equivalent_threat_2=0.3,
         sources={},

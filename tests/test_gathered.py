@@ -63,7 +63,7 @@ def as_filed(history: History) -> list[str]:
 def test_store_keeps_each_text_once_and_all_traits(tmp_path: Path) -> None:
     write_run(tmp_path / "run", episodes=4, updates=2, responses={0: "a", 1: "a"})
     store = Store("corridor")
-    store.runs.append({"arm": "both", "seed": 0, "anew": True})
+    store.runs.append({"arm": "both", "of": "both", "base": 0, "seed": 0, "anew": True})
     store.add(0, generations(tmp_path / "run", Filter()))
     packed = zlib.decompress(base64.b64decode(store.packed()), wbits=-zlib.MAX_WBITS)
     length = int.from_bytes(packed[:4], "little")

@@ -241,7 +241,9 @@ def test_a_damaged_ledger_is_left_out_whole(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:100])
     page = Page(write_report(folder).read_text(encoding="utf-8"))
     assert "00002.parquet: damaged ledger" in page.text
-    assert unpacked(page)["runs"] == [{"arm": "both", "seed": 1, "anew": False}]
+    assert unpacked(page)["runs"] == [
+        {"arm": "both", "of": "both", "base": 0, "seed": 1, "anew": False}
+    ]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -293,7 +295,9 @@ def test_full_knowledge_that_was_asked_anew_is_said_to_be(tmp_path: Path) -> Non
     write_run(tmp_path / "run", updates=1, measured=False)
     page = Page(write_report(tmp_path / "run").read_text(encoding="utf-8"))
     assert "Full knowledge was asked for this page alone (asked anew: not evaluated)" in page.text
-    assert unpacked(page)["runs"] == [{"arm": "both", "seed": 0, "anew": True}]
+    assert unpacked(page)["runs"] == [
+        {"arm": "both", "of": "both", "base": 0, "seed": 0, "anew": True}
+    ]
 
 
 def test_of_several_runs_it_says_in_how_many(tmp_path: Path) -> None:
@@ -327,6 +331,8 @@ def test_the_commands_print_where_the_page_is(
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 0
-    page = Path(capsys.readouterr().out.strip())
+    said = capsys.readouterr()
+    page = Path(said.out.strip())
     assert page == tmp_path / "run" / "report" / name
     assert page.is_file()
+    assert said.err.startswith("No gates were decided") == (name == "index.html")

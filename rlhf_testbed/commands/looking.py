@@ -138,10 +138,18 @@ def report(
     """Write the report: one page with verdicts, pictures and every generation. Opens from disk.
 
     Example: rlhf-testbed report runs/corridor
-    """
-    from rlhf_testbed.report.page import write_report
 
-    print(write_report(run, pdf=pdf))
+    Says the finding in one sentence first, on standard error: standard output has the page alone.
+    """
+    from rich.console import Console
+
+    from rlhf_testbed.report.headline import print_headline
+    from rlhf_testbed.report.page import report_of
+    from rlhf_testbed.report.sources import Source
+
+    source = Source.of(run)
+    print_headline(source.results, Console(stderr=True), source.bound)
+    print(report_of(source, pdf=pdf))
 
 
 def compare(

@@ -97,6 +97,7 @@ def experiment(
     from rlhf_testbed.experiment.plan import plan
     from rlhf_testbed.experiment.results import elsewhere
     from rlhf_testbed.report.contents import draw_headlines
+    from rlhf_testbed.report.headline import print_headline
     from rlhf_testbed.report.table import PRINTED
     from rlhf_testbed.settings.sized import told_of_size
     from rlhf_testbed.shared.files import pasted
@@ -120,6 +121,8 @@ def experiment(
         print(would_run(planned, running, orders))
         return
     results = finished(planned, running, orders, stop_at_gates=not anyway)
+    console.print()
+    print_headline(results, console, planned.run.experiment.equivalent_threat_2)
     for show in PRINTED:
         console.print()
         show(results, console)

@@ -59,6 +59,7 @@ def summarise(experiment: Experiment, took: Took | None = None) -> Results:
             date=date.today().isoformat(),
             seeds=sorted({run.seed for of_arm in runs.values() for run in of_arm}),
             base_seeds=bases,
+            scores=experiment.run.selection.scores,
             **environment(experiment.run).model_dump(),
         ),
         took=took,

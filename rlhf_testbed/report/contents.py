@@ -82,6 +82,7 @@ class Inflated(NamedTuple):
     """Deceptive inflation or overjustification of one arm against one reference."""
 
     arm: str
+    n: str
     reference: str
     term: str
     shown: str
@@ -267,6 +268,7 @@ def inflation(results: Results) -> list[Inflated]:
     return [
         Inflated(
             arm=name,
+            n=sentences.n_of(arm),
             reference=found.reference,
             term=term.replace("_", " "),
             shown=getattr(found, term),

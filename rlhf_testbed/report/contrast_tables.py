@@ -5,7 +5,7 @@ dial  arms                   threat
 κ 1 → 0  goal_only → both    1       moved   difference 0.99 (95 % interval ...); n = 5 × 4
 
 Where the variance of a single run lies
-arm  threat  between base policies  between seeds  share between
+arm  n  threat  between base policies  between seeds  share between
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rlhf_testbed.experiment.over_seeds import HEADLINES
-from rlhf_testbed.report.sentences import n_told, needed_told, symbol_of, told_figure
+from rlhf_testbed.report.sentences import n_of, n_told, needed_told, symbol_of, told_figure
 from rlhf_testbed.store.experiment_records import Contrast, Passing, Results
 
 LEFT: dict[str, Any] = {
@@ -67,6 +67,7 @@ class Spread(NamedTuple):
     """Standard deviations of one threat between base policies and between seeds, in words."""
 
     arm: str
+    n: str
     threat: str
     between: str
     within: str
@@ -78,6 +79,7 @@ def variance(results: Results) -> list[Spread]:
     return [
         Spread(
             name,
+            n_of(arm),
             threat.removeprefix("threat_"),
             f"{math.sqrt(found.between):.3f}",
             f"{math.sqrt(found.within):.3f}",
@@ -92,7 +94,7 @@ def variance(results: Results) -> list[Spread]:
 def print_components(results: Results, console: Console) -> None:
     """Prints how much of each threat's variance lies between base policies."""
     table = Table(title="Where the variance of a single run lies", **LEFT)
-    for heading in ("arm", "threat"):
+    for heading in ("arm", "n", "threat"):
         table.add_column(heading)
     for heading in ("sd between base policies", "sd between seeds", "share between"):
         table.add_column(heading, justify="right")

@@ -55,7 +55,15 @@ def gather(source: Source, most: int = MOST) -> Gathered:
             continue
         anew = any(generation.anew for generation in training)
         arm, _, base = run.name.partition(f", seed {run.seed}")
-        store.runs.append({"arm": f"{arm}{base}", "seed": run.seed, "anew": anew})
+        store.runs.append(
+            {
+                "arm": f"{arm}{base}",
+                "of": run.arm,
+                "base": run.base_seed,
+                "seed": run.seed,
+                "anew": anew,
+            }
+        )
         at = len(store.runs) - 1
         store.add(at, islice(training, 0, None, every))
         for stage, what in FRESH.items():

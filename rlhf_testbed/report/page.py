@@ -26,15 +26,18 @@ from markupsafe import Markup
 
 from rlhf_testbed.report import contents, figures
 from rlhf_testbed.report.contrast_tables import left_out_told, variance, why_decided
+from rlhf_testbed.report.drawing import Shown, examples
 from rlhf_testbed.report.figures import Figure, refuse_little_memory
+from rlhf_testbed.report.folds import parted
 from rlhf_testbed.report.gathered import Gathered, gather
+from rlhf_testbed.report.headline import headline
 from rlhf_testbed.report.run_record import Missing
 from rlhf_testbed.report.sentences import (
     alike,
     bounded,
     commit_told,
     inference_told,
-    n_told,
+    n_of,
     ranged,
     seeds_told,
     short,
@@ -45,11 +48,14 @@ from rlhf_testbed.report.sources import Source
 from rlhf_testbed.report.table import optimised
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.files import pasted, write_text
-from rlhf_testbed.store.experiment_records import About, ArmResults
+from rlhf_testbed.store.experiment_records import About
 from rlhf_testbed.tasks.base import SYMBOLS
 
 FOLDER = "report"
-SCRIPTS = ("store", "nodes", "browser", "drawings", "generation", "glance", "charts", "main")
+SCRIPTS = (
+    *("store", "nodes", "browser", "drawings", "facts", "generation", "glance"),
+    *("charts", "dots", "whole", "main"),
+)
 
 
 class Script(NamedTuple):
@@ -60,14 +66,19 @@ class Script(NamedTuple):
 
 
 def write_report(path: Path, *, pdf: bool = False) -> Path:
-    """Writes the report of a run or an experiment; returns the page. Raises `UsageError`.
+    """Writes the report of a run or an experiment; returns the page. Raises `UsageError`."""
+    return report_of(Source.of(path), pdf=pdf)
+
+
+def report_of(source: Source, *, pdf: bool = False) -> Path:
+    """Writes the report of what was read; returns the page. Raises `UsageError`.
 
     `pdf`: every picture also as PDF, for a paper.
     """
-    source = Source.of(path)
     gathered = gather(source)
     drawn = contents.pictures(source, gathered.histories)
-    folder = path / FOLDER
+    shown, lacks = _shown(source)
+    folder = source.path / FOLDER
     for figure in drawn:
         figures.write(figure, folder)
         if pdf:
@@ -77,6 +88,7 @@ def write_report(path: Path, *, pdf: bool = False) -> Path:
     content = {
         "source": source,
         "results": source.results,
+        "headline": headline(source.results, source.bound),
         "asked": contents.asked(source),
         "verdicts": contents.verdicts(source),
         "columns": contents.columns(source.results),
@@ -90,8 +102,8 @@ def write_report(path: Path, *, pdf: bool = False) -> Path:
         "made": _made(source.results.about),
         "settings": yaml.safe_dump(source.shown_settings, sort_keys=False, allow_unicode=True),
         "symbols": SYMBOLS,
-        "symbol_of": symbol_of,
-        **_shared(source, gathered),
+        "shown": shown,
+        **_shared(source, gathered, lacks),
     }
     return _write(folder / "index.html", "report.html.j2", content, with_charts=True)
 
@@ -103,13 +115,21 @@ def write_browser(path: Path) -> Path:
     return _write(path / FOLDER / "generations.html", "generations.html.j2", content)
 
 
-def _shared(source: Source, gathered: Gathered) -> dict[str, Any]:
+def _shown(source: Source) -> tuple[Shown | None, list[Missing]]:
+    """An example of each kind of scenario; none, and why, where the task can't tell."""
+    try:
+        return examples(source), []
+    except UsageError as error:
+        return None, [Missing("an example of each kind of scenario", str(error), "")]
+
+
+def _shared(source: Source, gathered: Gathered, lacks: Sequence[Missing] = ()) -> dict[str, Any]:
     """What both pages hold."""
     return {
         "path": str(source.path),
         "task": source.task,
         "title": f"{source.task}: {source.path.resolve().name}",
-        "missing": summed([*source.missing, *gathered.missing]),
+        "missing": summed([*source.missing, *gathered.missing, *lacks]),
         "store": gathered.store,
         "every": gathered.every,
         "close": contents.close(source),
@@ -180,7 +200,8 @@ def _environment() -> Environment:
     )
     found.filters |= {"told": told_figure, "short": short, "in_script": in_script, "spec": _spec}
     found.filters |= {"quote": pasted, "seeds_told": seeds_told}
-    found.filters |= {"inference": inference_told, "why": why_decided, "n": _n}
+    found.filters |= {"inference": inference_told, "why": why_decided, "n": n_of}
+    found.filters |= {"symbol": symbol_of, "parted": parted, "signed": _signed}
     found.filters |= {"left_out": left_out_told, "variance": variance}
     found.tests["bounded"] = bounded
     found.tests["ranged"] = ranged
@@ -188,10 +209,13 @@ def _environment() -> Environment:
     return found
 
 
-def _n(arm: ArmResults) -> str:
-    """Base policies × training seeds of an arm."""
-    runs = arm.runs
-    return n_told(len(set(runs.base_seeds)), len(runs)).removeprefix("n = ")
+def _signed(score: float) -> str:
+    """A score as the page's scripts tell it.
+
+    >>> _signed(-0.2), _signed(1.0)
+    ('−0.20', '+1.00')
+    """
+    return f"{score:+.2f}".replace("-", "−")
 
 
 def in_script(value: object) -> Markup:

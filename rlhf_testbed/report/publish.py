@@ -17,13 +17,15 @@ import os
 import shutil
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 
 from rlhf_testbed.experiment.drift import beside
+from rlhf_testbed.report.headline import headline
 from rlhf_testbed.report.sentences import commit_told
 from rlhf_testbed.report.table import PRINTED
 from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.files import write_text
+from rlhf_testbed.shared.files import read_text, write_text
 from rlhf_testbed.store.experiment_records import AGAIN, About, Results
 from rlhf_testbed.store.runs_table import read_results, write_results
 
@@ -100,7 +102,23 @@ def _results(source: Path) -> Results:
     file = source / Results.file
     if not file.is_file():
         raise UsageError(f"{source}: no {file.name} (rlhf-testbed experiment CONFIG makes it)")
-    return read_results(source)
+    results = read_results(source)
+    if results.about.scores:
+        return results
+    about = results.about.model_copy(update={"scores": _scores(results.about)})
+    return results.model_copy(update={"about": about})
+
+
+def _scores(about: About) -> str:
+    """Whose scores selected, by the config of results that do not say so, where it is there."""
+    config = Path(about.config)
+    if not config.is_file():
+        return ""
+    try:
+        given = yaml.safe_load(read_text(config))
+    except yaml.YAMLError:
+        return ""
+    return str(given.get("scores", "overseer")) if isinstance(given, dict) else ""
 
 
 def _each(about: About) -> str:
@@ -133,6 +151,7 @@ def _head(results: Results, definitions: str, settings: bool) -> str:
     time = f", {took.minutes:.0f} minutes for {took.runs} runs" if took else ""
     return (
         f"# {results.task}: {len(results.arms)} arms, {_each(about)}\n\n"
+        f"**{headline(results, results.bounds['threat_2'])}.**\n\n"
         f"    rlhf-testbed experiment {about.config}\n\n"
         f"{about.date}{time}, on {about.cores} CPU cores with {about.memory_gib:.0f} GiB; "
         f"{versions}.\n"

@@ -241,6 +241,7 @@ def _from_measures(
             date="",
             seeds=sorted({run.seed for run in told}),
             base_seeds=sorted({run.base_seed for run in told}),
+            scores=runs[0].settings.selection.scores,
         ),
     )
 

@@ -49,6 +49,10 @@ class PackedRun(TypedDict):
     """A run as the page knows it."""
 
     arm: str
+    """With its base policy, where the experiment has several."""
+    of: str
+    """The arm alone."""
+    base: int
     seed: int
     anew: bool
     """Whether full knowledge was asked anew, since no evaluation has filed its verdicts."""

@@ -32,6 +32,7 @@ from rlhf_testbed.report.sentences import (
     bars_told,
     bounded,
     inference_told,
+    n_of,
     n_told,
     notes,
     ranged,
@@ -102,7 +103,7 @@ def print_orders(results: Results, console: Console) -> None:
 
 def print_inflation(results: Results, console: Console) -> None:
     """Prints where deceptive inflation or overjustification is shown, or undecided."""
-    table = Table(title="Looking better than it is; paying to be believed", **LEFT)
+    table = Table(title="Deceptive inflation and overjustification (Lang et al. 2024)", **LEFT)
     for heading in ("arm", "what, against whom", "", "policy minus reference"):
         table.add_column(heading, overflow="fold")
     unjudged: dict[str, dict[str, None]] = {}
@@ -156,6 +157,7 @@ class Optimised(NamedTuple):
     """How one score moved before and after the gold score's peak, in words."""
 
     arm: str
+    n: str
     method: str
     score: str
     risen: str
@@ -170,6 +172,7 @@ def optimised(results: Results) -> list[Optimised]:
     return [
         Optimised(
             arm=name,
+            n=n_of(arm),
             method=method_told(found.method),
             score=score,
             risen=signed(found.risen[score]),

@@ -318,6 +318,8 @@ class About(Environment):
     seeds: list[int]
     base_seeds: list[int] = []
     """Empty in results that are older than this field."""
+    scores: str = ""
+    """Whose scores selected, as the setting of that name has it; empty in older results."""
 
 
 class Results(Record):

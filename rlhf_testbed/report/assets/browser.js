@@ -32,7 +32,7 @@ testbed.Browser = class {
   constructor(store) {
     this.store = store;
     this.form = document.getElementById("filters");
-    this.offer("arm", store.arms);
+    this.offer("arm", store.choices);
     this.offer("seed", store.seeds);
     this.offer("trait", store.traits);
     this.order = [];
@@ -71,11 +71,27 @@ testbed.Browser = class {
     this.form.elements[name].append(...options);
   }
 
+  update() {
+    this.choose();
+    this.table.draw();
+  }
+
+  // Sets some filters and clears all others.
+  set(filters) {
+    for (const field of this.form.elements) if (field.name) field.value = filters[field.name] ?? "";
+    this.update();
+  }
+
+  // Tells what was chosen elsewhere; nothing once the reader chooses here.
+  say(text) {
+    document.getElementById("chosen").textContent = text;
+  }
+
   listen() {
     let timer = 0;
     const update = () => {
-      this.choose();
-      this.table.draw();
+      this.say("");
+      this.update();
     };
     this.form.addEventListener("input", () => {
       clearTimeout(timer);

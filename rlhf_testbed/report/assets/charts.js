@@ -67,6 +67,14 @@ testbed.drawChart = async (element, most = Infinity) => {
   await vegaEmbed(target, wide, options);
   target.querySelector("svg").setAttribute("aria-hidden", "true"); // the picture has its words
   target.dataset.drawn = "true";
+  testbed.openDots(element);
+};
+
+// Those that are yet to be drawn, or to be drawn anew.
+testbed.undrawn = new Set();
+
+testbed.drawOnce = async (chart) => {
+  if (testbed.undrawn.delete(chart)) await testbed.drawChart(chart);
 };
 
 testbed.watchCharts = () => {
@@ -76,19 +84,28 @@ testbed.watchCharts = () => {
       for (const { isIntersecting, target } of entries) {
         if (!isIntersecting) continue;
         seen.unobserve(target);
-        testbed.drawChart(target);
+        testbed.drawOnce(target);
       }
     },
     { rootMargin: "600px" },
   );
-  const again = () => charts.forEach((chart) => seen.observe(chart));
+  const again = () => {
+    for (const chart of charts) {
+      testbed.undrawn.add(chart);
+      seen.observe(chart);
+    }
+  };
+  const anew = () => {
+    again();
+    testbed.drawRest();
+  };
   again();
   let width = innerWidth;
   let timer = 0;
   addEventListener("resize", () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (innerWidth !== width) again();
+      if (innerWidth !== width) anew();
       width = innerWidth;
     }, 200);
   });

@@ -2,6 +2,9 @@
 // The figure is Price's: share × (mean advantage of the kind - mean advantage of all).
 "use strict";
 
+// A push that is told as anything but 0.000.
+testbed.SMALLEST = 0.0005;
+
 testbed.KINDS = {
   trait: (store) => store.traits.map((name) => ({ name, has: (row) => store.columns[`trait ${name}`][row] === 1 })),
   together: (store, rows) => {
@@ -96,13 +99,28 @@ testbed.Glance = class {
     if (rows.length === 0) {
       this.sentence.textContent = "No episode of that arm, seed and update is here.";
       this.table.tBodies[0].replaceChildren();
+      this.fold([]);
       return;
     }
     const kinds = testbed.selectedIn(this.store, rows, this.rows(number + 1), by);
     this.sentence.textContent = this.inWords(kinds, rows.length, number);
     const widest = Math.max(...kinds.map((kind) => Math.abs(kind.push)), 1e-9);
-    const lines = kinds.slice(0, 30).map((kind) => this.line(kind, widest));
+    const pushed = kinds.filter(({ push }) => Math.abs(push) >= testbed.SMALLEST);
+    const lines = pushed.slice(0, 30).map((kind) => this.line(kind, widest));
     this.table.tBodies[0].replaceChildren(...lines);
+    this.fold(kinds.slice(pushed.length));
+  }
+
+  // Kinds that selection did not push, by name; they come last.
+  fold(kinds) {
+    const rest = document.getElementById("glance-rest");
+    rest.hidden = kinds.length === 0;
+    const one = kinds.length === 1 ? "kind that was" : "kinds that were";
+    const names = kinds.slice(0, 200).map(({ name, count }) =>
+      testbed.node("li", {}, testbed.told(name, 120), ` (${count} episodes)`),
+    );
+    rest.querySelector("summary").textContent = `${kinds.length} ${one} not pushed`;
+    rest.querySelector("ul").replaceChildren(...names);
   }
 
   inWords(kinds, episodes, update) {

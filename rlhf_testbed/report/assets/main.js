@@ -1,8 +1,15 @@
-// Starts what the page holds: pictures, and the generations where there are any.
+// Starts what the page holds: drawings, pictures, and the generations where there are any.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", async () => {
-  if (typeof vegaEmbed === "function") testbed.watchCharts();
+  const charts = typeof vegaEmbed === "function";
+  testbed.drawExamples();
+  if (charts) testbed.watchCharts();
+  await testbed.start();
+  if (charts) testbed.drawRest();
+});
+
+testbed.start = async () => {
   const packed = document.getElementById("packed");
   if (!packed) return;
   const store = await testbed.unpack(packed.textContent);
@@ -15,4 +22,4 @@ document.addEventListener("DOMContentLoaded", async () => {
   testbed.glance = new testbed.Glance(store);
   document.documentElement.dataset.ready = "true";
   opened.follow();
-});
+};

@@ -3,6 +3,8 @@
 
 const testbed = {};
 
+testbed.EVERY_BASE = ", every base policy";
+
 testbed.unpack = async (text) => {
   const bytes = Uint8Array.fromBase64
     ? Uint8Array.fromBase64(text)
@@ -29,8 +31,26 @@ testbed.Store = class {
     this.columns.prompt = this.columns.scenario.map((row) => this.scenarios.prompt[row]);
     this.columns.name = this.columns.scenario;
     this.arms = [...new Set(this.runs.map((run) => run.arm))];
+    this.choices = [...this.wholeArms(), ...this.arms];
     this.seeds = [...new Set(this.runs.map((run) => run.seed))].sort((a, b) => a - b);
     this.lastUpdate = this.columns.update.reduce((most, one) => Math.max(most, one), 0);
+  }
+
+  // Arms with several base policies, each under a name that stands for all of these.
+  wholeArms() {
+    const arms = [...new Set(this.runs.map((run) => run.of))];
+    return arms.filter((arm) => this.several(arm)).map((arm) => arm + testbed.EVERY_BASE);
+  }
+
+  several(arm) {
+    return new Set(this.runs.filter((run) => run.of === arm).map((run) => run.base)).size > 1;
+  }
+
+  // The name by which an arm is filtered, of one base policy or (null) of all; null if it is not here.
+  nameOf(arm, base) {
+    if (base === null && this.several(arm)) return arm + testbed.EVERY_BASE;
+    const found = this.runs.find((run) => run.of === arm && (base === null || run.base === base));
+    return found?.arm ?? null;
   }
 
   text(column, row) {
@@ -77,7 +97,7 @@ testbed.Store = class {
     };
     if (wanted.arm !== "" || wanted.seed !== "") {
       const fits = (run) =>
-        (wanted.arm === "" || run.arm === wanted.arm) &&
+        (wanted.arm === "" || [run.arm, run.of + testbed.EVERY_BASE].includes(wanted.arm)) &&
         (wanted.seed === "" || run.seed === Number(wanted.seed));
       oneOf("run", Uint8Array.from(this.runs, (run) => Number(fits(run))));
     }
