@@ -9,6 +9,10 @@ testbed.openDots = (figure) => {
   const picture = figure.querySelector(".picture");
   picture.setAttribute("role", "group"); // an image could hold nothing that is operated
   picture.querySelector("svg").removeAttribute("aria-hidden");
+  for (const mark of picture.querySelectorAll("svg [role]")) {
+    mark.removeAttribute("role"); // what Vega calls a symbol could hold nothing either
+    mark.removeAttribute("aria-roledescription");
+  }
   for (const text of picture.querySelectorAll("text")) text.setAttribute("aria-hidden", "true");
   const kinds = ["mean", "seed"];
   const dots = [...picture.querySelectorAll(".mark-symbol path")]
