@@ -123,6 +123,10 @@ def results(
             {"liars_in_sight": ("emu", "eee")},
             "Liars in sight moves threat 1 only, in 1 of 3 contrasts; 1 of 6 contrasts undecided",
         ),
+        (
+            {"liars_in_sight": ("eu", "uu")},
+            "Nothing is shown to move either threat; 3 of 4 contrasts undecided",
+        ),
         ({"knowledge": ("uu", "uu")}, "Nothing is shown: all 4 contrasts are undecided"),
         ({"knowledge": ("u", "")}, "Nothing is shown: the one contrast is undecided"),
     ],

@@ -77,9 +77,10 @@ def _by_dial(contrasts: Sequence[Contrast]) -> Iterable[str]:
         which = f"all {undecided} contrasts are" if undecided > 1 else "the one contrast is"
         yield f"nothing is shown: {which} undecided"
         return
-    for dial, verdicts in found.items():
-        if told := _moved(verdicts):
-            yield f"{symbol_of(dial)} {told}"
+    told = {symbol_of(dial): _moved(verdicts) for dial, verdicts in found.items()}
+    yield from (f"{dial} {what}" for dial, what in told.items() if what)
+    if not any(told.values()):
+        yield "nothing is shown to move either threat"
     if undecided:
         yield f"{undecided} of {len(contrasts)} contrasts undecided"
 

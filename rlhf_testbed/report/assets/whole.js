@@ -23,7 +23,8 @@ testbed.openFolds = () => {
 // ink stand in for them. (To draw them anew takes longer than a browser waits.)
 testbed.lightInk = () => {
   if (!matchMedia("(prefers-color-scheme: dark)").matches) return;
-  const light = document.styleSheets[0].cssRules[0].style; // :root, before what is for the dark
+  const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
+  const light = rules.find((rule) => rule.selectorText === ":root").style; // before what is for the dark
   const dark = getComputedStyle(document.documentElement);
   const both = (name) => [dark, light].map((style) => style.getPropertyValue(name).trim());
   const inks = ["--text", "--quiet", "--line"].map(both);
