@@ -17,6 +17,7 @@ from rlhf_testbed.experiment.results import elsewhere, summarise
 from rlhf_testbed.experiment.run import run_experiment
 from rlhf_testbed.policy.base_about import content_hash
 from rlhf_testbed.report.contents import draw_headlines
+from rlhf_testbed.report.headline import headline
 from rlhf_testbed.report.publish import publish, tables
 from rlhf_testbed.report.table import interval_text
 from rlhf_testbed.settings.parsing import parse_run
@@ -248,6 +249,8 @@ def test_results_are_published_as_a_folder(
     draw_headlines(results, experiment.folder)
     readme = publish(experiment.folder, tmp_path / "docs" / "results" / "small")
     text = readme.read_text()
+    assert f"**{headline(results)}.**" in text
+    assert results.about.scores == "overseer"
     assert "Gates of corridor" in text
     assert "habit, threat 1" in text
     assert "![](threat_plane.png)" in text

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from rlhf_testbed.experiment.contrasts import contrasts
 from rlhf_testbed.experiment.over_seeds import arm_results
-from rlhf_testbed.report.headline import headline
-from rlhf_testbed.shared.record import Interval
+from rlhf_testbed.report.headline import headline, print_headline
+from rlhf_testbed.report.publish import publish
+from rlhf_testbed.shared.record import Interval, write
 from rlhf_testbed.store.experiment_records import (
     About,
     ArmResults,
@@ -250,3 +254,34 @@ def test_several_methods_are_counted_together() -> None:
         "κ moves threat 1 only, in 2 of 3 contrasts; α moves threat 2 only; "
         "1 of 12 contrasts undecided"
     )
+
+
+@pytest.mark.parametrize(
+    ("scores", "config", "begins"),
+    [
+        ("overseer", "", "**κ moves threat 1 only.**"),
+        ("", "scores: shuffled", "**A control, with scores dealt out at random"),
+        ("", "seeds: 0-1", "**κ moves threat 1 only.**"),
+        ("", None, "**κ moves threat 1 only.**"),
+    ],
+)
+def test_what_is_published_begins_with_it(
+    tmp_path: Path, scores: str, config: str | None, begins: str
+) -> None:
+    """Older results do not say whose scores selected; their config does, where it is there."""
+    found = results({"knowledge": ("m", "e")}, scores=scores)
+    file = tmp_path / "x.yaml"
+    if config is not None:
+        file.write_text(config, encoding="utf-8")
+    about = found.about.model_copy(update={"config": str(file)})
+    write(tmp_path / Results.file, found.model_copy(update={"about": about}))
+    text = publish(tmp_path, tmp_path / "there").read_text(encoding="utf-8")
+    title, _, first = text.splitlines()[:3]
+    assert title.startswith("# corridor")
+    assert first.startswith(begins)
+
+
+def test_the_terminal_has_it_in_a_line_of_its_own() -> None:
+    page = io.StringIO()
+    print_headline(results({"knowledge": ("m", "e")}), Console(file=page))
+    assert page.getvalue() == "κ moves threat 1 only.\n"

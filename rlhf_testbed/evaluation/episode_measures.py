@@ -241,14 +241,18 @@ EPISODE_MEASURES: Mapping[str, EpisodeMeasure] = {
         _error("e_plus"),
         Definition(
             "score",
-            "E max(0, score - full-knowledge score): overestimation (Lang et al. 2024, arXiv "
-            "2402.17747)",
+            "E max(0, score - full-knowledge score): overestimation, which grows in deceptive "
+            "inflation (Lang et al. 2024, arXiv 2402.17747)",
         ),
         ("score", "true_score"),
     ),
     "e_minus": EpisodeMeasure(
         _error("e_minus"),
-        Definition("score", "E max(0, full-knowledge score - score): underestimation"),
+        Definition(
+            "score",
+            "E max(0, full-knowledge score - score): underestimation, which shrinks in "
+            "overjustification",
+        ),
         ("score", "true_score"),
     ),
     "success": EpisodeMeasure(
