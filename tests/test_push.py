@@ -24,7 +24,7 @@ from rlhf_testbed.export.formats import export
 from rlhf_testbed.report.page import write_report
 
 NAME = "alice/both"
-PAGE = "<p>/home/alice/runs/both-1</p><script>see('/usr/share/x')</script>"
+PAGE = "<p>/lustre/alice/runs/both-1</p><script>see('/usr/share/x')</script>"
 ALL = [("model", NAME), ("dataset", NAME), ("space", NAME)]
 
 
@@ -313,8 +313,8 @@ def test_a_table_that_holds_a_folder_of_this_machine_is_refused(
     [
         ("--config '/lustre/a b/c.yaml'", "--config 'a b/c.yaml'"),
         ("at C:\\Users\\alice\\runs\\x, d:/data/y.", "at x, y."),
-        ("key=/home/alice/x", "key=x"),
-        ('{"command": "train /home/a/b\\n\\tnext"}', '{"command": "train b\\n\\tnext"}'),
+        ("key=/lustre/alice/x", "key=x"),
+        ('{"command": "train /lustre/a/b\\n\\tnext"}', '{"command": "train b\\n\\tnext"}'),
         ("runs/both-3 and 1/2/3 and </p></td>", "runs/both-3 and 1/2/3 and </p></td>"),
         ('<img src="data:image/png;base64,/9j/4AA+/b/c">', None),
         ("https://arxiv.org/abs/1/2 and //example.org/a/b", None),

@@ -1,6 +1,6 @@
 """What must not leave the machine with files that are pushed: its paths, its name, its servers.
 
-    --config /home/alice/runs/both-3/config.yaml     --config config.yaml
+    --config /lustre/alice/runs/both-3/config.yaml     --config config.yaml
     url=http://gpu-17:8000/v1                        url=http://HOST/v1
 
 What is written for readers, such as cards and settings, is told without them. Whatever else is
@@ -32,9 +32,9 @@ LOOKED_AT = 2**20
 def without_machine(text: str) -> str:
     """A text for readers whose full paths are cut to their last part; servers become `HOST`.
 
-    >>> without_machine("inspect /home/alice/runs/both-3 --arm both, see https://arxiv.org/abs/1")
+    >>> without_machine("inspect /lustre/alice/runs/both-3 --arm both, see https://arxiv.org/abs/1")
     'inspect both-3 --arm both, see https://arxiv.org/abs/1'
-    >>> without_machine("endpoint url=http://gpu-17:8000/v1 rubric=/home/alice/strict.txt")
+    >>> without_machine("endpoint url=http://gpu-17:8000/v1 rubric=/lustre/alice/strict.txt")
     'endpoint url=http://HOST/v1 rubric=strict.txt'
 
     Scripts and styles of a page stay as they are: they are the package's own.
