@@ -137,7 +137,7 @@ def _said(error: BaseException) -> str:
 def _status(error: BaseException) -> int:
     """The Hub's answer; that of hf_xet, which sends large files, stands in a text. Else 0."""
     if isinstance(error, HfHubHTTPError):
-        return error.response.status_code
+        return int(error.response.status_code)
     if isinstance(error, PermissionError) and error.errno is None:
         return 403
     found = re.search(r"status \w+ error \((\d{3})\b", str(error))
