@@ -232,7 +232,7 @@ def test_axes_of_whole_numbers_name_each_once() -> None:
     import altair as alt
     import vl_convert
 
-    from rlhf_testbed.report.curves import WHOLE
+    from rlhf_testbed.report.line_panels import WHOLE
 
     rows = alt.Data(values=[{"update": at, "y": "a"} for at in (0, 1)])
     x = alt.X("update:Q", axis=WHOLE)

@@ -125,6 +125,11 @@ def test_an_arm_that_comes_later_changes_no_colour_of_those_before() -> None:
     assert arm_colours(arms[:3]) == {arm: arm_colours(arms)[arm] for arm in arms[:3]}
 
 
+@pytest.mark.parametrize("arms", [["both"], ["neither", "both"], ["both x=0", "both x=1"]])
+def test_an_arm_that_is_named_twice_has_the_colour_that_it_had(arms: list[str]) -> None:
+    assert arm_colours([*arms, *arms]) == arm_colours(arms)
+
+
 def test_the_values_of_a_sweep_are_in_order() -> None:
     colours = arm_colours([f"both kl_coef={at}" for at in range(6)])
     for scheme in PAPER:

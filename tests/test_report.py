@@ -118,7 +118,7 @@ def test_the_csv_holds_what_is_drawn(experiment: Path, page: Page) -> None:
     assert len(specs) == 7
     for spec in specs:
         drawn = spec["datasets"]["drawn"]
-        assert '"values"' not in json.dumps(spec)
+        assert '"data": {"values"' not in json.dumps(spec)
         names = [c.name for c in (experiment / "report").glob("*.csv") if _same(c, drawn)]
         assert len(names) == 1
 

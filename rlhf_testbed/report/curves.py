@@ -28,6 +28,7 @@ from rlhf_testbed.report.figures import (
     plain,
 )
 from rlhf_testbed.report.line_panels import (
+    NATS,
     Panel,
     arm_panels,
     cut,
@@ -87,7 +88,7 @@ def both_threats(runs: Sequence[RunRecord], colours: Mapping[str, str]) -> Figur
         return None
     one, two = THREATS.values()
     rows = plain([*as_drawn(with_means(points, shares=[one])), *_onsets(runs)])
-    domains = {one: SHARES, two: domain_of([row for row in rows if row["of"] == two])}
+    domains = {one: SHARES, two: domain_of([row for row in rows if row["of"] == two], least=NATS)}
     return _figure(
         "threats_through_training",
         "Both threats through training",

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from rlhf_testbed.report.dose_curves import Curves, named, titled
-from rlhf_testbed.report.figures import DRAWN, SHARES, THREATS, Chart, Figure, having, plain
-from rlhf_testbed.report.line_panels import domain_of
+from rlhf_testbed.report.dose_curves import Curves, Panel, named, titled
+from rlhf_testbed.report.figures import DRAWN, SHARES, THREATS, Chart, Figure, Rows, having, plain
+from rlhf_testbed.report.line_panels import NATS, domain_of
 from rlhf_testbed.report.palette import arm_colours
 from rlhf_testbed.report.sentences import bars_told, ends, seeds_told
 from rlhf_testbed.store.experiment_records import Results
@@ -37,14 +37,13 @@ def varied_dials(results: Results) -> list[str]:
 
 
 def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure | None:
-    """The picture with its rows; None where neither one nor two dials were varied.
-
-    `colours` are those of the page's arms.
+    """The picture with its rows; None where neither one nor two dials were varied, or no threat
+    could be judged. `colours` are those of the page's arms.
     """
     dials = varied_dials(results)
-    if len(dials) not in (1, 2):
+    rows = plain(_rows(results, dials)) if len(dials) in (1, 2) else []
+    if not rows:
         return None
-    rows = plain(_rows(results, dials))
     names = " and ".join(map(titled, dials))
     found: dict[str, Any] = {
         "name": "dose_and_response",
@@ -56,23 +55,32 @@ def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure
         told = "intervals are in the table of arms"
         return Figure(**found, caption=f"{over}; {told}", chart=_maps(dials, rows))
     curves = Curves.of(rows, dials[0], colours or arm_colours(list(results.arms)))
-    of_threat_2 = [row for row in rows if row["threat"] == "threat_2"]
-    domains = {"threat_1": SHARES, "threat_2": domain_of(of_threat_2, "mean")}
-    panels = [
-        curves.panel(
-            having("threat", threat),
-            [row for row in rows if row["threat"] == threat and row["kind"] == "mean"],
-            domains[threat],
-            heading,
-        )
-        for threat, heading in THREATS.items()
-    ]
+    panels = list(_panels(curves, rows))
+    bars = bars_told(results, THREATS)
     return Figure(
         **found,
-        caption=f"{over}, with {bars_told(results, THREATS)}; a dot a run",
+        caption=f"{over}, with {bars}; a dot a run{_left_out(results, rows)}",
         chart=alt.concat(*(one.chart for one in panels), data=DRAWN, columns=2),
         **named(panels),
     )
+
+
+def _panels(curves: Curves, rows: Rows) -> Iterator[Panel]:
+    """A panel for each threat that could be judged."""
+    for threat, heading in THREATS.items():
+        here = [row for row in rows if row["threat"] == threat]
+        if here:
+            domain = SHARES if threat == "threat_1" else domain_of(here, "mean", NATS)
+            yield curves.panel(having("threat", threat), here, domain, heading)
+
+
+def _left_out(results: Results, rows: Rows) -> str:
+    """Which threats have no panel, and why."""
+    told = ""
+    for threat in THREATS.keys() - {row["threat"] for row in rows}:
+        why = dict.fromkeys(arm.reasons.get(threat, "") for arm in results.arms.values())
+        told += f"; no {threat.replace('_', ' ')}: {', '.join(filter(None, why)) or 'not judged'}"
+    return told
 
 
 def without(arm: str, dials: Sequence[str]) -> str:

@@ -67,33 +67,42 @@ class Curves:
     def panel(
         self, where: str, rows: Rows, domain: tuple[float, float], heading: str, title: str = ""
     ) -> Panel:
-        """The rows for which `where` holds, which `rows` are the means of."""
-        named = self._names(rows, domain)
+        """The panel of the rows for which `where` holds, which are `rows`."""
+        runs = sum(row["kind"] == "seed" for row in rows)
+        named = self._names([row for row in rows if row["kind"] == "mean"], domain)
         scale = alt.Scale(domain=list(domain), nice=False, zero=False)
         y = alt.Y("mean:Q", title=heading, scale=scale)
-        layers = [layer for when in self.when for layer in self._layers(when, where, y, not named)]
-        if named:
+        layers = []
+        for when in self.when:
+            here = f"{where} && {having('policy', when)}" if when else where
+            layers += self._layers(when, here, y, runs)
+        if named is None:
+            layers[0] = layers[0].encode(color=self._colour("of", self.lines, legend=True))
+        elif named:
             layers += names.at_the_side(self._x, y, self._colour("of", self.lines), where)
         chart = alt.layer(*layers, title=title).resolve_scale(color="independent")
         return Panel(chart.properties(**SIZE), named or [])
 
-    def _layers(self, when: str, where: str, y: alt.Y, legend: bool) -> list[alt.Chart]:
+    def _shift(self, curve: str, when: str) -> float:
+        """Pixels from a dose's own place to that of a curve."""
+        place = len(self.when) * list(self.lines).index(curve) + self.when.index(when)
+        return APART * (place - (len(self.lines) * len(self.when) - 1) / 2)
+
+    def _layers(self, when: str, where: str, y: alt.Y, runs: int) -> list[alt.Chart]:
+        """Lines, runs, whiskers and means of what is of that `when`."""
         last = when == self.when[-1]
-        here = f"{where} && {having('policy', when)}" if when else where
-        at = f"{len(self.when)} * indexof({json.dumps(list(self.lines))}, datum.of)"
-        middle = (len(self.lines) * len(self.when) - 1) / 2
-        shift = f"{APART} * ({at} + {self.when.index(when)} - {middle})"
-        base = alt.Chart().transform_filter(here).transform_calculate(shift=shift)
+        shifts = json.dumps({curve: self._shift(curve, when) for curve in self.lines})
+        base = alt.Chart().transform_filter(where)
+        base = base.transform_calculate(shift=f"{shifts}[datum.of]")
         base = base.encode(x=self._x, y=y, tooltip=self._told)
         of = {kind: base.transform_filter(f"datum.kind=='{kind}'") for kind in ("seed", "mean")}
         aside, arm = alt.ExprRef("datum.shift"), self._colour("arm", self.arms)
         low = alt.Y("low:Q", title=y["title"], scale=y["scale"])
-        lines = self._colour("of", self.lines, legend=legend and last and len(self.lines) > 1)
         return [
             of["mean"]
             .mark_line(strokeWidth=2, xOffset=aside, strokeDash=[1, 0] if last else [5, 4])
-            .encode(color=lines),
-            of["seed"].mark_circle(xOffset=aside, **dot(0, 45, 0.4)).encode(color=arm),
+            .encode(color=self._colour("of", self.lines)),
+            of["seed"].mark_circle(xOffset=aside, **dot(runs, 45, 0.4)).encode(color=arm),
             of["mean"]
             .mark_rule(strokeWidth=2, clip=True, xOffset=aside)
             .encode(y=low, y2="high:Q", color=arm),
@@ -113,7 +122,10 @@ class Curves:
             return None
         told = [End(row["policy"] if one else row["of"], row["mean"]) for row in ends]
         found = names.at_ends(told, domain, SIZE["height"])
-        return found and [{**row, **name} for row, name in zip(ends, found, strict=True)]
+        return found and [
+            {**row, **name, "from_x": self._shift(row["of"], row.get("policy", ""))}
+            for row, name in zip(ends, found, strict=True)
+        ]
 
     @property
     def _x(self) -> alt.X:

@@ -78,7 +78,7 @@ DRAWN = alt.NamedData(name="drawn")
 would check each of them against a schema, for minutes.)"""
 NAMES = alt.NamedData(name="names")
 """Names that were laid out beside what they name, a row each: no data, so that no CSV has them."""
-AXIS, UNTITLED = 62, 42
+AXIS, UNTITLED = 62, 48
 """Pixels that a panel's vertical axis takes, and one without a title."""
 
 

@@ -25,6 +25,8 @@ STRETCHED = 0.3
 """How much higher and lower than its lines a panel may get, of their range, by bands."""
 DASH = 6
 """Pixels of a line until it is the turn of one that coincides with it."""
+NATS = (0.0, 0.5)
+"""What an axis of threat 2 has in any case; below 0.3 nats it counts as none."""
 FULL = 0.8
 """Opacity of the bands of all arms together: of more arms each is thinner."""
 ALIKE = 0.012
@@ -118,13 +120,19 @@ def line_panel(
     return alt.layer(*drawn, title=panel.title).properties(**size)
 
 
-def domain_of(rows: Rows, of: str = "value") -> tuple[float, float]:
+def domain_of(
+    rows: Rows, of: str = "value", least: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """An axis for these rows: with all of their lines, and of bands that don't dwarf those.
+
+    `least`: what it has in any case, so that what is next to nothing looks like it.
 
     >>> domain_of([{"value": 1.0}, {"value": 2.0, "low": 1.5, "high": 9.0}])
     (0.95, 2.35)
+    >>> domain_of([{"value": 0.0}, {"value": 1e-6}], least=NATS)
+    (-0.025, 0.525)
     """
-    values = [row[of] for row in rows if row[of] is not None]
+    values = [*(least or ()), *(row[of] for row in rows if row[of] is not None)]
     low, high = min(values, default=0.0), max(values, default=1.0)
     spread = (high - low) or 1.0
     lows = [row["low"] for row in rows if row.get("low") is not None]

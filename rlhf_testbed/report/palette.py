@@ -69,10 +69,11 @@ def arm_colours(arms: Sequence[str]) -> dict[str, str]:
     (True, 4)
     """
     groups: dict[str, list[str]] = {}
-    for arm in dict.fromkeys(arms):
+    names = list(dict.fromkeys(arms))
+    for arm in names:
         groups.setdefault(stem(arm), []).append(arm)
-    if len(groups) == 1 and len(arms) > 1:
-        return {arm: _along(at / (len(arms) - 1)) for at, arm in enumerate(dict.fromkeys(arms))}
+    if len(groups) == 1 and len(names) > 1:
+        return {arm: _along(at / (len(names) - 1)) for at, arm in enumerate(names)}
     found = {}
     for number, group in enumerate(groups.values()):
         # With more arms than hues the hues come again, in another shade.
