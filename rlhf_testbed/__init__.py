@@ -17,6 +17,7 @@ from rlhf_testbed.aliases import install
 
 if TYPE_CHECKING:
     from rlhf_testbed.api import Experiment, Run, load, load_experiment, load_run, threat_plane
+    from rlhf_testbed.evaluation.measuring import measure
     from rlhf_testbed.shared.errors import UsageError
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "load",
     "load_experiment",
     "load_run",
+    "measure",
     "threat_plane",
 ]
 
@@ -36,7 +38,8 @@ def __getattr__(name: str) -> Any:
     """The Python API, once it is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("rlhf_testbed.api"), name)
+    home = "evaluation.measuring" if name == "measure" else "api"
+    return getattr(importlib.import_module(f"rlhf_testbed.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 import typer.core
 
-from rlhf_testbed.commands import bases, gates, looking, making, measuring, running
+from rlhf_testbed.commands import bases, gates, judging, looking, making, measuring, running
 from rlhf_testbed.shared.errors import UsageError, reported
 
 INTERRUPTED = 130
@@ -41,9 +41,10 @@ experiments.command()(running.status)
 app.add_typer(experiments, name="experiment")
 for command in (
     gates.gates,
-    measuring.evaluate,
+    judging.evaluate,
+    measuring.measure,
     making.publish,
-    measuring.latent,
+    judging.latent,
     looking.inspect,
     looking.report,
     looking.compare,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from rlhf_testbed.evaluation.episode_measures import EPISODE_MEASURES, NO_INTERVAL, Definition
 from rlhf_testbed.evaluation.goals import GOAL_MEASURES
+from rlhf_testbed.evaluation.measured import MEASURED_MEASURES
 
 BASE = "base_"
 """Begins the name of a figure of the base policy."""
@@ -77,6 +78,7 @@ def definition(name: str) -> Definition:
     tables: tuple[Mapping[str, Definition], ...] = (
         {each: measure.definition for each, measure in EPISODE_MEASURES.items()},
         {each: measure.definition for each, measure in GOAL_MEASURES.items()},
+        {each: measure.definition for each, measure in MEASURED_MEASURES.items()},
         RUN_MEASURES,
     )
     for table in tables:

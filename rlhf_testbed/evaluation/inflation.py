@@ -63,6 +63,11 @@ def verdicts(
     ]
 
 
+def against_best_honest(policy: Inflation, best: Inflation, told: str) -> InflationVerdict:
+    """The verdict on one policy, against `ReferenceInflation`'s; `told`: what its numbers are of."""
+    return _verdict("best honest policy", policy, best, "", told)
+
+
 class ReferenceInflation:
     """What the best honest policy, the reference policy, has on the scenarios of a run's end.
 

@@ -21,6 +21,7 @@ from rlhf_testbed.settings.overseers import COMMAND_LINE, make_overseer
 from rlhf_testbed.settings.plugins import overseer_class
 from rlhf_testbed.settings.run import RunConfig
 from rlhf_testbed.shared.errors import UsageError
+from rlhf_testbed.tasks.base import Task
 
 
 def training_overseer(run: RunConfig, *, with_model: bool = True) -> TrainingOverseer:
@@ -99,4 +100,29 @@ def later_overseer(
         overseer.give_judge(asking.asker(overseer, asking.rubric_of(overseer), place))
     else:
         give_model(overseer, run.output_dir)
+    return overseer
+
+
+def limited_overseer(
+    name: str, task: Task, knowledge: float, entries: Sequence[str], folder: Path
+) -> TrainingOverseer:
+    """An overseer as training would have it, with its model, where there is no run.
+
+    `folder`: one that asks a server files there what that took. Raises `UsageError`, also for one
+    that is held out, and one whose model only a run has.
+    """
+    if not 0 <= knowledge <= 1:
+        raise UsageError(f"{COMMAND_LINE}: knowledge = {knowledge:g} is not in [0, 1]")
+    overseer = make_overseer(name, task, Sight(knowledge), entries)
+    if not isinstance(overseer, TrainingOverseer):
+        raise UsageError(
+            f"{COMMAND_LINE}: overseer = {name} is held out (right: a limited one, like scripted; "
+            "full knowledge judges in any case)"
+        )
+    if isinstance(overseer, Learned):
+        raise UsageError(
+            f"{COMMAND_LINE}: overseer = {name} is a model that a run keeps (right: rlhf-testbed "
+            "evaluate RUN)"
+        )
+    give_model(overseer, folder)
     return overseer

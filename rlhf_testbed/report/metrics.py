@@ -22,6 +22,7 @@ import typer
 from rlhf_testbed.evaluation.definitions import RUN_MEASURES
 from rlhf_testbed.evaluation.episode_measures import EPISODE_MEASURES, Definition
 from rlhf_testbed.evaluation.goals import GOAL_MEASURES
+from rlhf_testbed.evaluation.measured import MEASURED_MEASURES
 from rlhf_testbed.shared.errors import UsageError, reported
 from rlhf_testbed.shared.files import read_text, write_text
 
@@ -31,6 +32,7 @@ TABLES: Mapping[str, Mapping[str, Definition]] = {
     "episode measures": {name: one.definition for name, one in EPISODE_MEASURES.items()},
     "goal measures": {name: one.definition for name, one in GOAL_MEASURES.items()},
     "run measures": RUN_MEASURES,
+    "measures of generations": {n: one.definition for n, one in MEASURED_MEASURES.items()},
 }
 """The tables of figures, by the name that their marks have."""
 COLUMNS = ("figure", "unit", "interval", "definition", "can't tell")
