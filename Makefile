@@ -17,7 +17,8 @@ TO ?=
 BIN := .venv/bin
 
 .PHONY: help setup smollm2 gpu-check demo pictures looks test slow check bench bench-growth bench-experiment \
-	bench-methods bench-report bench-ledger bench-runs coverage steadiness kills engines bases mutants constraints
+	bench-methods bench-report bench-ledger bench-runs coverage steadiness kills engines bases elsewhere mutants \
+	constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*##/  make \1:/p' Makefile
@@ -50,7 +51,7 @@ test: .venv/.installed-dev  ## run the tests and doctests
 	@echo "test: running pytest, a process a core"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
-slow: .venv/.installed-dev  ## run the slow tests: that every setting has an effect, ... (minutes)
+slow: .venv/.installed-dev elsewhere  ## run the slow tests: that every setting has an effect, ... (minutes)
 	@echo "slow: running pytest on what is marked slow, a process a core"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m slow $(PYTEST_ARGS)
 
@@ -111,6 +112,8 @@ bases: .venv/.installed  ## build the shipped base policies again, as far as the
 	@OMP_NUM_THREADS=1 $(BIN)/rlhf-testbed base build --shipped
 	@$(BIN)/rlhf-testbed base list
 
+elsewhere: build/verifiers/.installed build/docent/.installed  ## install verifiers and Docent, an environment each (a minute)
+
 mutants: .venv/.installed-dev  ## change the measures one spot at a time; tests must notice (an hour)
 	@echo "mutants: running mutmut on rlhf_testbed/measures (it shows how many are done)"
 	@rm -rf mutants
@@ -121,7 +124,7 @@ constraints:  ## write constraints.txt anew: the newest versions of everything (
 	@echo "constraints: installing everything into a fresh environment"
 	@rm -rf build/constraints
 	@$(PYTHON) -m venv build/constraints
-	@build/constraints/bin/python -m pip install --quiet $(PIP_ARGS) -e '.[dev,endpoint,gguf,inspect,ray,slurm,trackers]'
+	@build/constraints/bin/python -m pip install --quiet $(PIP_ARGS) -e '.[dev,endpoint,gguf,inspect,ray,scout,slurm,trackers]'
 	@build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+[^ ]*$$//' > build/frozen
 	@! grep ' @ ' build/frozen
 	@{ echo "# Tested versions, written by \`make constraints\` on $$(uname -sm) with"; \
@@ -157,4 +160,22 @@ endef
 .venv/.installed-dev: .venv/.installed
 	@echo "setup: the developers' tools on top (a minute)"
 	$(call install,-e '.[dev]')
+	@touch $@
+
+# Neither goes with the tested versions: verifiers takes openai before 3.0, and what Docent needs takes
+# tenacity before 9.2. So verifiers lies on top of .venv, and Docent, which only reads logs, by itself.
+build/verifiers/.installed: .venv/.installed-dev constraints-verifiers.txt
+	@echo "elsewhere: installing verifiers into build/verifiers, on top of .venv (half a minute)"
+	@$(BIN)/python -m venv build/verifiers
+	@$(BIN)/python -c "import site; print('import site; site.addsitedir(%r)' % site.getsitepackages()[0])" \
+	  > "$$(build/verifiers/bin/python -c 'import site; print(site.getsitepackages()[0])')/beneath.pth"
+	@build/verifiers/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints-verifiers.txt verifiers uv
+	@touch $@
+
+build/docent/.installed: build/verifiers/.installed constraints-docent.txt
+	@echo "elsewhere: installing Docent into build/docent"
+	@build/verifiers/bin/uv venv --quiet --clear --python $(BIN)/python build/docent
+	@build/verifiers/bin/uv pip install --quiet --python build/docent/bin/python \
+	  --constraint constraints-docent.txt docent
 	@touch $@

@@ -86,6 +86,15 @@ def completion(body: dict[str, Any], reply: Reply) -> Any:
     }
 
 
+def events(body: dict[str, Any], reply: Reply) -> bytes:
+    """The same in one piece of a stream, for a client that asks for one."""
+    whole = completion(body, reply)
+    (choice,) = whole["choices"]
+    piece = {"index": 0, "finish_reason": "stop", "delta": choice["message"]}
+    chunk = {**whole, "object": "chat.completion.chunk", "choices": [piece]}
+    return f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode()
+
+
 @contextmanager
 def serving() -> Iterator[ChatServer]:
     """A server at work on a free port."""
@@ -95,10 +104,12 @@ def serving() -> Iterator[ChatServer]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             reply = told.answer(body, {name.lower(): said for name, said in self.headers.items()})
-            sent = json.dumps(completion(body, reply)).encode()
+            streamed = bool(body.get("stream")) and isinstance(reply.content, str)
+            kind = "text/event-stream" if streamed else "application/json"
+            sent = events(body, reply) if streamed else json.dumps(completion(body, reply)).encode()
             try:
                 self.send_response(reply.status)
-                for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+                for name, value in {"Content-Type": kind, **reply.headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(sent)))
                 self.end_headers()

@@ -64,7 +64,7 @@ def verdicts(
 
 
 def against_best_honest(policy: Inflation, best: Inflation, told: str) -> InflationVerdict:
-    """The verdict on one policy, against `ReferenceInflation`'s; `told`: what its numbers are of."""
+    """The verdict on one policy against `ReferenceInflation`'s; `told`: what its numbers are of."""
     return _verdict("best honest policy", policy, best, "", told)
 
 

@@ -122,8 +122,10 @@ def _over_scenarios(
     scenarios: Sequence[npt.NDArray[np.intp]],
 ) -> dict[str, OverScenarios]:
     """Each share as the mean of those of the scenarios that have one, with its interval."""
+    columns = {name: one for name, one in judged._asdict().items() if one is not None}
     parts = [
-        Judged(*(None if column is None else column[at] for column in judged)) for at in scenarios
+        judged._replace(**{name: column[at] for name, column in columns.items()})
+        for at in scenarios
     ]
     shares = {name: one for name, one in measures.items() if one.definition.unit == SHARE}
     return {

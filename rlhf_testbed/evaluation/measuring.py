@@ -6,8 +6,8 @@
     found.unknown                  3 rows, whose prompts are none of the task's
 
 Each generation is judged by a limited overseer and with full knowledge. A scenario is the unit of
-the intervals: several generations of one are a cluster. Threat 2 takes a policy's probabilities, and
-can't be told from its texts.
+the intervals: several generations of one are a cluster. Threat 2 takes a policy's probabilities,
+and can't be told from its texts.
 """
 
 from __future__ import annotations
@@ -121,11 +121,11 @@ def _refuse_nothing(placed: Found, rows: int, places: Places, where: str) -> Non
     if placed.episodes:
         return
     if placed.unknown:
-        arms, seeds, count = places.draws
-        told = f"arm {arms}" if arms else "any arm"
+        draws = places.draws
+        told = f"arm {draws.arm}" if draws.arm else "any arm"
         raise UsageError(
             f"{where}: {len(placed.unknown)} of {rows} rows are of no scenario of "
-            f"{places.task.name} in {told} with seeds {', '.join(map(str, seeds))}, the first: "
+            f"{places.task.name} in {told} with seeds {', '.join(map(str, draws.seeds))}, the first: "
             f"{placed.unknown[0]!r:.80} (right: --seeds, --arm and --scenarios as they were drawn, "
             "or columns facts and concealable)"
         )

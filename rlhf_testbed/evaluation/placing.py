@@ -1,11 +1,12 @@
 """Which scenario a generation is of, where another trainer made it.
 
-    places = Places(task, Draws(arm=None, seeds=(0, 1, 2), count=None))
-    places.of(Written("corridor 0 4 1 7 ...", "right walk ..."))   Place(corridor-train-1-17, "train")
-    found(rows, places)     Found: 509 episodes; 3 rows are of no scenario of the task's
+    places = Places(task, Draws(arm=None, seeds=(0, 1, 2), scenarios=None))
+    places.of(Written("corridor 0 4 1 7 ...", "right walk"))    Place(corridor-train-1-17, "train")
+    found(rows, places)    Found: 509 episodes; 3 rows are of no scenario of the task's
 
 A row that says what is true of its scenario is taken at its word. Others are looked for, by id and
-prompt, among all that the task draws for these seeds: in every arm and split, as many as a run draws.
+prompt, among all that the task draws for these seeds: in every arm and split, as many as a run
+draws.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Draws(NamedTuple):
     arm: str | None
     """None: every arm's, and those of the default dials."""
     seeds: tuple[int, ...]
-    count: int | None
+    scenarios: int | None
     """Of each split; None: as a run draws. Where more are drawn, they may be others."""
 
 
@@ -108,7 +109,7 @@ class Places:
 
     def _of_split(self, dials: Dials, seed: int, split: Split) -> Sequence[Scenario]:
         try:
-            return self.task.scenarios(dials, seed, split, self.draws.count or COUNTS[split])
+            return self.task.scenarios(dials, seed, split, self.draws.scenarios or COUNTS[split])
         except TaskError as error:
             raise UsageError(f"{error} (--scenarios says how many were drawn)") from None
 

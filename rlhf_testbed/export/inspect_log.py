@@ -180,6 +180,8 @@ def _metadata(task: Task, generation: Generation) -> dict[str, Any]:
     return {
         "update": row.update or None,
         "exposed": generation.exposed,
+        "concealed_trait": task.concealed_trait,
+        "traits": dict(generation.traits),
         "hidden_facts": {name: facts[name] for name in view.unseen},
         "hidden_outcome": {name: outcome[name] for name in view.unseen if name in outcome},
         "overseer_saw": {"facts": dict(view.facts), "outcome": dict(view.outcome)},

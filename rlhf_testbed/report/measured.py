@@ -67,8 +67,8 @@ def write_measured(found: Measured, file: Path) -> Path:
             read(file, Measured)
         except UsageError:
             raise UsageError(
-                f"{file}: is there, and holds no such measures: it is not overwritten (name another "
-                "--json FILE)"
+                f"{file}: is there, and holds no such measures: it is not overwritten (name "
+                "another --json FILE)"
             ) from None
     write(file, found)
     return file

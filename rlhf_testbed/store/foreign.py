@@ -6,9 +6,9 @@
     a row of our own exports also says which scenario it is of, and what is true of it:
       scenario "corridor-held_out-3-17", facts {"coin": "right", ...}, concealable ("right 1",)
 
-Parquet, CSV or JSON lines. A text may stand as chat messages, of which the last counts: the user's of
-a prompt, the assistant's of a response. What stands under `info`, as `verifiers` keeps it, counts as
-columns. Needs no torch.
+Parquet, CSV or JSON lines. A text may stand as chat messages, of which the last counts: the user's
+of a prompt, the assistant's of a response. What stands under `info` counts as columns. The traces
+that an evaluation by `verifiers` leaves are read, too, a row each. Needs no torch.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read(path: Path) -> list[Written]:
 
 def written(rows: Iterable[_Row], where: str) -> list[Written]:
     """Generations from rows by column; `where` names them in an error. Raises as `read` does."""
-    found = [_flat(row) for row in rows]
+    found = [_flat(one) for row in rows for one in _traced(row)]
     if not found:
         raise UsageError(f"{where}: holds no generations")
     refuse_without(dict.fromkeys(name for row in found for name in row), where)
@@ -93,6 +93,18 @@ def _one(row: _Row, where: str) -> Written:
         facts={name: fact for name, fact in facts.items() if fact is not None} if told else None,
         concealable=tuple(concealable) if told else (),
     )
+
+
+def _traced(row: _Row) -> Iterator[_Row]:
+    """The rows that an episode of `verifiers` holds, one a trace; another row is itself."""
+    traces = row.get("traces")
+    if not isinstance(traces, list):
+        yield row
+        return
+    for trace in traces:
+        data = trace["task"]["data"]
+        said = _text([node["message"] for node in trace["nodes"]], "assistant")
+        yield {**data, "scenario": data.get("id"), "response": said and said.strip()}
 
 
 def _flat(row: _Row) -> dict[str, Any]:
