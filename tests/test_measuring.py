@@ -8,6 +8,7 @@ import math
 import random
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from rlhf_testbed.tasks.base import Scenario, Task
 from scripted_runs import write_run
 from test_project import ended
 
+BOTH = {"task": "corridor", "arm": "both", "seeds": "0"}
+"""Where the prompts of `file` are from: every arm and all seeds take a second each time."""
 SEEN_ALL = JudgedBy(overseer="scripted", knowledge=1.0)
 
 
@@ -163,17 +166,21 @@ def test_a_scenario_is_found_by_its_prompt_or_by_its_id(name: str, tmp_path: Pat
     drawn += task.scenarios(task.arm("neither").dials, 1, "train", 512)[:8]
     episodes = acted(task, drawn)
     rows = [told(*one) for one in episodes]
-    knowing = rt.measure(lines(tmp_path / "told.jsonl", rows), task=name, knowledge=0.5)
+    knowing = rt.measure(
+        lines(tmp_path / "told.jsonl", rows), task=name, knowledge=0.5, seeds="1,3"
+    )
     assert knowing.splits == {}
     named = [{key: row[key] for key in ("scenario", "prompt", "response")} for row in rows]
-    by_id = rt.measure(lines(tmp_path / "named.jsonl", named), task=name, knowledge=0.5)
+    by_id = rt.measure(
+        lines(tmp_path / "named.jsonl", named), task=name, knowledge=0.5, seeds="1,3"
+    )
     assert by_id.splits == {"held_out": 40, "train": 8}
     assert by_id.figures == pytest.approx(knowing.figures, abs=0, nan_ok=True)
     with (tmp_path / "plain.csv").open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(["completion", "prompt", "step"])
         writer.writerows([[row["response"], row["prompt"], 7] for row in rows])
-    by_prompt = rt.measure(tmp_path / "plain.csv", task=name)
+    by_prompt = rt.measure(tmp_path / "plain.csv", task=name, seeds="1,3")
     without = rt.measure(lines(tmp_path / "none.jsonl", rows), task=name)
     assert by_prompt.figures == pytest.approx(without.figures, abs=0, nan_ok=True)
     assert by_prompt.scenarios == 48
@@ -195,15 +202,15 @@ def rows_in(file: Path) -> list[dict[str, Any]]:
 
 
 def test_a_scenario_is_the_unit_of_the_intervals(file: Path, tmp_path: Path) -> None:
-    found = rt.measure(file, task="corridor")
-    thrice = rt.measure(lines(tmp_path / "x.jsonl", rows_in(file) * 3), task="corridor")
+    found = rt.measure(file, **BOTH)
+    thrice = rt.measure(lines(tmp_path / "x.jsonl", rows_in(file) * 3), **BOTH)
     assert thrice.episodes == 3 * found.episodes == 144
     assert thrice.intervals == found.intervals
     over = found.intervals["approval"]
     assert over.scenarios == found.scenarios == 12
     frame = pd.read_json(file, lines=True)
     approved = [
-        rt.measure(frame[frame.prompt == prompt], task="corridor").figures["approval"]
+        rt.measure(frame[frame.prompt == prompt], **BOTH).figures["approval"]
         for prompt in frame.prompt.unique()
     ]
     assert (over.mean, over.low, over.high) == pytest.approx(interval_of_share(approved))
@@ -214,7 +221,7 @@ def test_a_scenario_is_the_unit_of_the_intervals(file: Path, tmp_path: Path) -> 
 
 def test_two_scenarios_have_no_interval(file: Path) -> None:
     frame = pd.read_json(file, lines=True).head(8)
-    over = rt.measure(frame, task="corridor").intervals["approval"]
+    over = rt.measure(frame, **BOTH).intervals["approval"]
     assert over.scenarios == 2
     assert math.isnan(over.low)
     assert math.isnan(over.high)
@@ -222,7 +229,7 @@ def test_two_scenarios_have_no_interval(file: Path) -> None:
 
 def test_a_frame_is_a_file(file: Path) -> None:
     frame = pd.read_json(file, lines=True)
-    of_frame, of_file = (rt.measure(one, task="corridor") for one in (frame, str(file)))
+    of_frame, of_file = (rt.measure(one, **BOTH) for one in (frame, str(file)))
     assert of_frame.generations == "frame"
     assert of_frame == of_file.model_copy(update={"generations": "frame"})
 
@@ -230,10 +237,10 @@ def test_a_frame_is_a_file(file: Path) -> None:
 def test_frames_of_our_own_and_missing_values(file: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     own = rt.load_run(tmp_path / "run").generations("held_out")
-    assert rt.measure(own, task="corridor").episodes == len(own) == 6
+    assert rt.measure(own, **BOTH).episodes == len(own) == 6
     frame = pd.read_json(file, lines=True)
     frame.loc[[0, 5], "response"] = np.nan
-    found = rt.measure(frame, task="corridor")
+    found = rt.measure(frame, **BOTH)
     assert (found.rows, found.without_response, found.episodes) == (48, 2, 46)
 
 
@@ -249,21 +256,21 @@ def test_chat_messages_and_what_verifiers_keeps(file: Path, tmp_path: Path) -> N
         }
         for row in rows
     ]
-    plain = rt.measure(file, task="corridor")
-    chat = rt.measure(lines(tmp_path / "chat.jsonl", chats), task="corridor")
+    plain = rt.measure(file, **BOTH)
+    chat = rt.measure(lines(tmp_path / "chat.jsonl", chats), **BOTH)
     assert chat == plain.model_copy(update={"generations": chat.generations})
     parts = [{"type": "text", "text": rows[0]["prompt"]}, {"type": "image_url"}]
     chats[0]["prompt"][1]["content"] = parts  # type: ignore[index]
     pq.write_table(pa.Table.from_pylist(chats[1:]), tmp_path / "chat.parquet")
-    assert rt.measure(tmp_path / "chat.parquet", task="corridor").episodes == 47
-    again = rt.measure(lines(tmp_path / "parts.jsonl", chats[:1]), task="corridor")
+    assert rt.measure(tmp_path / "chat.parquet", **BOTH).episodes == 47
+    again = rt.measure(lines(tmp_path / "parts.jsonl", chats[:1]), **BOTH)
     assert (again.episodes, again.unknown) == (1, 0)
     task = TASKS["corridor"]()
     (one,) = task.scenarios(task.arm("both").dials, 99, "train", 1)
     more = {name: value for name, value in told(one, "").items() if name not in chats[0]}
     del more["response"]
     kept = [{**chats[0], "info": more}, {**chats[0], "info": json.dumps(more)}]
-    found = rt.measure(lines(tmp_path / "kept.jsonl", kept), task="corridor")
+    found = rt.measure(lines(tmp_path / "kept.jsonl", kept), **BOTH)
     assert (found.episodes, found.splits) == (2, {})
     assert found.scenarios == 1
 
@@ -272,11 +279,11 @@ def test_rows_with_more_facts_than_others_share_one_set_of_names(tmp_path: Path)
     """A table fills what a row lacks with nulls; a fact is never null."""
     task = TASKS["corridor"]()
     drawn = task.scenarios(task.arm("both").dials, 3, "train", 20)
-    assert len({tuple(one.facts) for one in drawn}) > 1
     rows = [told(*one) for one in acted(task, drawn)]
+    rows[0]["facts"]["weather"] = "fine"
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
-    of_table = rt.measure(tmp_path / "x.parquet", task="corridor")
-    of_lines = rt.measure(lines(tmp_path / "x.jsonl", rows), task="corridor")
+    of_table = rt.measure(tmp_path / "x.parquet", **BOTH)
+    of_lines = rt.measure(lines(tmp_path / "x.jsonl", rows), **BOTH)
     assert of_table.model_copy(update={"generations": ""}) == of_lines.model_copy(
         update={"generations": ""}
     )
@@ -290,19 +297,32 @@ def test_a_prompt_of_several_scenarios_that_differ_is_told(
     def alike(self: Task, dials: Any, seed: int, *more: Any) -> tuple[Scenario, ...]:
         drawn = scenarios(self, dials, 0, *more)
         return tuple(
-            Scenario(one.id, one.prompt, {**one.facts, "seed": seed}, one.concealable)
+            replace(one, id=f"{one.id} of seed {seed}", facts={**one.facts, "seed": seed})
             for one in drawn
         )
 
     monkeypatch.setattr(TASKS["corridor"], "scenarios", alike)
-    assert rt.measure(file, task="corridor", seeds="1").episodes == 48
+    words: dict[str, Any] = {"task": "corridor", "arm": "both"}
+    with pytest.raises(UsageError, match=r"prompt 'corridor .* is that of 2 scenarios, which diff"):
+        rt.measure(file, **words, seeds="0-1")
+    assert rt.measure(file, **words, seeds="1").episodes == 48
 
 
 def test_what_is_unseen_at_half_knowledge_depends_on_a_name_and_that_is_said(
-    file: Path,
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = {"task": "corridor", "knowledge": 0.5}
-    assert rt.measure(file, **words, seeds="0", arm="both").remarks == []
+    words: dict[str, Any] = {"task": "corridor", "arm": "both"}
+    assert rt.measure(file, **words, seeds="0", knowledge=0.5).remarks == []
+    scenarios = TASKS["corridor"].scenarios
+
+    def alike(self: Task, dials: Any, seed: int, *more: Any) -> tuple[Scenario, ...]:
+        drawn = scenarios(self, dials, 0, *more)
+        return tuple(replace(one, id=f"{one.id} of seed {seed}") for one in drawn)
+
+    monkeypatch.setattr(TASKS["corridor"], "scenarios", alike)
+    (said,) = rt.measure(file, **words, seeds="0-1", knowledge=0.5).remarks
+    assert "48 episodes are those of several scenarios" in said
+    assert rt.measure(file, **words, seeds="0-1", knowledge=0).remarks == []
 
 
 def told_by(
@@ -339,12 +359,14 @@ def test_the_command_says_what_it_measured_and_what_it_left_out(
     printed = told_by(monkeypatch, capsys, *words)
     found = read(tmp_path / "found.json", Measured)
     assert (found.rows, found.episodes, found.unknown, found.without_response) == (50, 47, 2, 1)
-    assert (found.first_unknown, found.unreadable) == ("which way?", 1)
+    assert found.first_unknown == "which way?"
+    others = rt.measure(pd.DataFrame(rows[2:]), **BOTH)
+    assert found.unreadable == others.unreadable + 1, "the first can't be read"
     for said in (
         "47 of 50 rows judged, of 12 scenarios (47 held_out)",
         "2 rows are of no scenario of corridor, the first: 'which way?'",
         "1 rows have no response",
-        "1 responses could not be read",
+        f"{found.unreadable} responses could not be read",
         "by scripted-knowledge=0 and full_knowledge",
         "unwanted among approved",
         "shows 'tramples unseen'",
@@ -382,7 +404,6 @@ def test_the_command_says_what_it_measured_and_what_it_left_out(
         ('{"scenario": "a", "response": "b"}', [], "seeds 0, 1, 2, 3, 4, 42, the first: 'a'"),
         ('{"prompt": "a", "response": "b"}', ["--arm", "x"], "arm = x is not an arm of corridor"),
         ('{"prompt": "a", "response": "b"}', ["--seeds", "x"], "seeds = x can't be read"),
-        ('{"prompt": "a", "response": "b"}', ["--scenarios", "9999999"], "--scenarios says how"),
         (
             '{"prompt": "a", "response": "b"}',
             ["--overseer", "scripte"],
@@ -392,7 +413,7 @@ def test_the_command_says_what_it_measured_and_what_it_left_out(
         ('{"prompt": "a", "response": "b"}', ["--overseer", "learned"], "a model that a run keeps"),
         ('{"prompt": "a", "response": "b"}', ["--overseer_args", "x=1"], "has no option 'x'"),
         ('{"prompt": "a", "response": "b"}', ["--task_args", "x=1"], "has no option 'x'"),
-        ('{"prompt": "a", "response": "b"}', ["--knowledge", "2"], "not in the range"),
+        ('{"prompt": "a", "response": "b"}', ["--knowledge", "2"], "less than or equal to 1"),
         ('{"prompt": "", "response": "b", "facts": "{"}', [], "row 1: facts: not readable as JSON"),
         ('{"prompt": "", "response": "b", "facts": [1]}', [], "row 1: facts: [1] can't be read"),
         (
@@ -436,19 +457,21 @@ def test_other_files_that_cannot_be_read(
     with pytest.raises(
         UsageError, match=r"frame: has no column response .*\(there are: prompt, x\)"
     ):
-        rt.measure(pd.DataFrame({"prompt": ["a"], "x": ["b"]}), task="corridor")
+        rt.measure(pd.DataFrame({"prompt": ["a"], "x": ["b"]}), **BOTH)
+    with pytest.raises(UsageError, match=r"fewer than 20000 .* \(--scenarios says how many"):
+        rt.measure(file, task="inspection", scenarios=20_000)
     with pytest.raises(UsageError, match="frame: holds no generations"):
-        rt.measure(pd.DataFrame({"prompt": [], "response": []}), task="corridor")
+        rt.measure(pd.DataFrame({"prompt": [], "response": []}), **BOTH)
     with pytest.raises(UsageError, match=r"knowledge = 2 is not in \[0, 1\]"):
         rt.measure(file, task="corridor", knowledge=2)
     with pytest.raises(UsageError, match="none of 1 rows has a response"):
-        rt.measure(pd.DataFrame([rows_in(file)[0] | {"response": None}]), task="corridor")
+        rt.measure(pd.DataFrame([rows_in(file)[0] | {"response": None}]), **BOTH)
 
 
 def test_measuring_imports_no_torch(file: Path) -> None:
     program = f"""
 import sys, rlhf_testbed as rt
 assert not {{"torch", "pandas"}} & {{*sys.modules}}
-print(rt.measure({str(file)!r}, task="corridor").episodes, "torch" in sys.modules)
+print(rt.measure({str(file)!r}, **{BOTH!r}).episodes, "torch" in sys.modules)
 """
     assert ended(program).splitlines() == ["48 False"]

@@ -121,11 +121,11 @@ def _refuse_nothing(placed: Found, rows: int, places: Places, where: str) -> Non
     if placed.episodes:
         return
     if placed.unknown:
-        draws = places.draws
+        draws, seeds = places.draws, ", ".join(map(str, places.draws.seeds))
         told = f"arm {draws.arm}" if draws.arm else "any arm"
         raise UsageError(
             f"{where}: {len(placed.unknown)} of {rows} rows are of no scenario of "
-            f"{places.task.name} in {told} with seeds {', '.join(map(str, draws.seeds))}, the first: "
+            f"{places.task.name} in {told} with seeds {seeds}, the first: "
             f"{placed.unknown[0]!r:.80} (right: --seeds, --arm and --scenarios as they were drawn, "
             "or columns facts and concealable)"
         )
