@@ -70,6 +70,7 @@ class History(NamedTuple):
 
 def both_threats(runs: Sequence[RunRecord], colours: Mapping[str, str]) -> Figure | None:
     """Threat 1 and threat 2 of every checkpoint, with the seeds' onsets as diamonds."""
+    runs = [run for run in runs if run.checkpoints is not None]
     points = [
         {
             "arm": run.arm,
@@ -80,8 +81,7 @@ def both_threats(runs: Sequence[RunRecord], colours: Mapping[str, str]) -> Figur
             "value": checkpoint.figure(threat),
         }
         for run in runs
-        if run.checkpoints is not None
-        for checkpoint in run.checkpoints.checkpoints
+        for checkpoint in (run.checkpoints.checkpoints if run.checkpoints else ())
         for threat, of in THREATS.items()
     ]
     if not points:

