@@ -159,22 +159,29 @@ def test_a_picture_follows_the_page_from_light_to_dark(
     opened.context.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_paper_every_picture_is_drawn_and_fits(
-    chromium: Any, pages: dict[int, Path], tmp_path: Path
+    chromium: Any, pages: dict[int, Path], tmp_path: Path, scheme: str
 ) -> None:
-    opened = Opened(chromium, pages[4], viewport={"width": 1400, "height": 300})
+    size = {"width": 1400, "height": 300}
+    opened = Opened(chromium, pages[4], viewport=size, color_scheme=scheme)
     sheet = opened.go()
     assert sheet.locator("svg").count() < 7, "some are not in view, and not drawn"
     sheet.evaluate(
         """matchMedia("print").addEventListener("change", ({ matches }) => {
-          if (matches) window.widths = [...document.querySelectorAll("figure")].map(
+          if (!matches) return;
+          window.widths = [...document.querySelectorAll("figure")].map(
             (one) => Number(one.querySelector("svg")?.getAttribute("width") ?? 0));
+          window.inks = [...document.querySelectorAll("text, .mark-symbol path")].map(
+            (mark) => getComputedStyle(mark).fill);
         })"""
     )
     sheet.pdf(path=tmp_path / "sheet.pdf", format="A4")
     widths = sheet.evaluate("window.widths")
     assert len(widths) == 7
     assert all(400 < width <= 720 for width in widths), widths
+    paper = {f"rgb({', '.join(map(str, bytes.fromhex(light[1:])))})" for light, _ in HUES[:4]}
+    assert {*paper, "rgb(29, 33, 37)"} <= set(sheet.evaluate("window.inks"))
     opened.context.close()
 
 
