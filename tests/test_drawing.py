@@ -40,10 +40,19 @@ def test_every_task_is_told_by_an_example_of_each_split(tmp_path: Path, name: st
     assert {one.motive for one in off.acted.policies} <= unintended
 
 
-def test_the_arm_is_the_one_whose_overseer_knows_least(tmp_path: Path) -> None:
-    write_experiment(tmp_path / "x", ("neither", "both knowledge=0.5"), (0,), updates=1)
+@pytest.mark.parametrize(
+    ("arms", "found"),
+    [
+        (("neither", "both knowledge=0.5"), ("both knowledge=0.5", 0.5)),
+        (("selection_only", "both"), ("both", 0.0)),
+    ],
+)
+def test_the_arm_is_the_one_with_most_of_both_threats(
+    tmp_path: Path, arms: tuple[str, ...], found: tuple[str, float]
+) -> None:
+    write_experiment(tmp_path / "x", arms, (0,), updates=1)
     shown = drawing.examples(Source.of(tmp_path / "x"))
-    assert (shown.arm, shown.knowledge) == ("both knowledge=0.5", 0.5)
+    assert (shown.arm, shown.knowledge) == found
 
 
 def test_of_an_overseer_that_sees_all_nothing_is_out_of_sight(tmp_path: Path) -> None:

@@ -105,11 +105,16 @@ class Shown(NamedTuple):
 
 
 def examples(source: Source) -> Shown:
-    """An example of each split, for the arm whose overseer knows least.
+    """An example of each split, for the arm whose overseer knows least, and in which of these the
+    goals come apart least.
 
     Raises `UsageError` where the task can't be loaded, or its own code fails.
     """
-    run = min(source.runs, key=lambda run: run.settings.dials.knowledge)
+
+    def threatened(run: RunRecord) -> tuple[float, float]:
+        return run.settings.dials.knowledge, run.settings.dials.randomised
+
+    run = min(source.runs, key=threatened)
     task, dials = run.settings.task, run.settings.dials
     with faults_told("an example of each kind of scenario", task):
         found = [_example(task, split, _drawn(task, run, split), dials) for split in HEADINGS]
