@@ -48,8 +48,10 @@ testbed.Store = class {
 
   // The name by which an arm is filtered, of one base policy or (null) of all; null if it is not here.
   nameOf(arm, base) {
-    if (base === null && this.several(arm)) return arm + testbed.EVERY_BASE;
-    const found = this.runs.find((run) => run.of === arm && (base === null || run.base === base));
+    const several = this.several(arm);
+    if (base === null && several) return arm + testbed.EVERY_BASE;
+    // In older results runs of one base policy do not name it.
+    const found = this.runs.find((run) => run.of === arm && (!several || run.base === base));
     return found?.arm ?? null;
   }
 
