@@ -1,7 +1,7 @@
 """Rules of what demonstrations teach: words, prompts that differ, behaviour that can be selected.
 
 the small model tells prompts apart
-    PASS   3600 prompts, whose words are all demonstrated
+    PASS   2100 prompts, of known words
     FAIL   train: 'ticket 1804' and 'ticket 1805' are one to the small model: 1804 and 1805 are in
            no demonstration, and unknown words are all the same (space digits: 1 8 0 4)
 
