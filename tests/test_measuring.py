@@ -25,7 +25,7 @@ from rlhf_testbed.evaluation.history import selection_history
 from rlhf_testbed.export.formats import export
 from rlhf_testbed.export.rows import write_rows
 from rlhf_testbed.judging.episode import judge_cases
-from rlhf_testbed.measures.shares import interval_of_share
+from rlhf_testbed.measures.clusters import share_over_clusters
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import read
@@ -210,11 +210,14 @@ def test_a_scenario_is_the_unit_of_the_intervals(file: Path, tmp_path: Path) -> 
     assert over.scenarios == found.scenarios == 12
     frame = pd.read_json(file, lines=True)
     approved = [
-        rt.measure(frame[frame.prompt == prompt], **BOTH).figures["approval"]
+        4 * rt.measure(frame[frame.prompt == prompt], **BOTH).figures["approval"]
         for prompt in frame.prompt.unique()
     ]
-    assert (over.mean, over.low, over.high) == pytest.approx(interval_of_share(approved))
-    assert over.low < over.mean < over.high
+    expected = share_over_clusters(approved, [4] * 12)
+    assert (over.mean, over.low, over.high) == pytest.approx(expected)
+    assert 0 < over.low < over.mean < over.high < 1
+    for name, one in found.intervals.items():
+        assert one.mean == pytest.approx(found.figures[name], nan_ok=True), name
     exposed = found.intervals["threat_1"].scenarios
     assert 0 < exposed < 12, "scenarios without an exposed generation have no share"
 

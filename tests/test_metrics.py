@@ -17,7 +17,12 @@ from rlhf_testbed.evaluation.goals import GOAL_MEASURES
 from rlhf_testbed.report.metrics import TABLES, main, table, written
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import Interval, Record
-from rlhf_testbed.store import comparison_records, experiment_records, run_records
+from rlhf_testbed.store import (
+    comparison_records,
+    experiment_records,
+    measured_records,
+    run_records,
+)
 from test_words import ROOT
 
 PAGE = ROOT / "docs/METRICS.md"
@@ -60,7 +65,9 @@ def test_every_table_of_figures_is_on_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [run_records, experiment_records, comparison_records], ids=lambda m: m.__name__
+    "module",
+    [run_records, experiment_records, comparison_records, measured_records],
+    ids=lambda m: m.__name__,
 )
 def test_every_figure_of_a_record_is_on_the_page(module: ModuleType) -> None:
     known = named(PAGE.read_text(encoding="utf-8"))

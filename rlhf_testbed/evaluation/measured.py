@@ -1,7 +1,7 @@
 """The figures of episodes that another trainer made: those of evaluation, with scenarios as units.
 
     measured(episodes, overseer).figures["threat_1"]     0.41, as `evaluate` has it of a run's own
-                                .intervals["threat_1"]   over 260 scenarios, each one value
+                                .intervals["threat_1"]   0.35 to 0.47, over 260 scenarios
 
 Needs no torch, unless the overseer does.
 """
@@ -9,12 +9,11 @@ Needs no torch, unless the overseer does.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from rlhf_testbed.evaluation.episode_measures import (
     SHARE,
@@ -31,7 +30,7 @@ from rlhf_testbed.evaluation.placing import Placed
 from rlhf_testbed.judging.episode import Episode
 from rlhf_testbed.judging.remembered import RememberedVerdicts, of_cases
 from rlhf_testbed.measures import selection
-from rlhf_testbed.measures.shares import interval_of_share
+from rlhf_testbed.measures.clusters import share_over_clusters
 from rlhf_testbed.overseers.base import TrainingOverseer
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.store.ledger import Row
@@ -49,6 +48,7 @@ MEASURED_MEASURES: Mapping[str, EpisodeMeasure] = {
             SHARE,
             "of what the overseer approved, the share that is rejected under full knowledge, "
             "exposed or not",
+            interval="scenarios as clusters",
             cannot_tell="how much was approved",
         ),
         ("approved", "wanted"),
@@ -90,7 +90,7 @@ def measured(episodes: Sequence[Placed], overseer: TrainingOverseer) -> Figured:
     return Figured(
         figures=values,
         reasons=why,
-        intervals=_over_scenarios(judged, measures, _scenarios(episodes)),
+        intervals=_over_scenarios(judged, measures, episodes),
         traits=_traits(done),
         inflation=against_best_honest(own, best.found, f"{len(episodes)} episodes"),
     )
@@ -108,37 +108,35 @@ def _rows(
     ]
 
 
-def _scenarios(episodes: Sequence[Placed]) -> list[npt.NDArray[np.intp]]:
-    """Which episodes are of one scenario."""
-    found: dict[object, list[int]] = {}
-    for at, one in enumerate(episodes):
-        found.setdefault(one.scenario_key, []).append(at)
-    return [np.array(each) for each in found.values()]
-
-
 def _over_scenarios(
-    judged: Judged,
-    measures: Mapping[str, EpisodeMeasure],
-    scenarios: Sequence[npt.NDArray[np.intp]],
+    judged: Judged, measures: Mapping[str, EpisodeMeasure], episodes: Sequence[Placed]
 ) -> dict[str, OverScenarios]:
-    """Each share as the mean of those of the scenarios that have one, with its interval."""
-    columns = {name: one for name, one in judged._asdict().items() if one is not None}
-    parts = [
-        judged._replace(**{name: column[at] for name, column in columns.items()})
-        for at in scenarios
-    ]
-    shares = {name: one for name, one in measures.items() if one.definition.unit == SHARE}
+    """The interval of each share, with scenarios as clusters of episodes."""
+    names = {name: one for name, one in measures.items() if one.definition.unit == SHARE}
+    told = {one.case_key: at for at, one in enumerate(episodes)}
+    each = {key: _of_one(judged, at, names) for key, at in told.items()}
+    scenarios: dict[Hashable, list[Hashable]] = {}
+    for one in episodes:
+        scenarios.setdefault(one.scenario_key, []).append(one.case_key)
     return {
-        name: _over([value for part in parts if not math.isnan(value := one.of(part))])
-        for name, one in shares.items()
+        name: _over([[each[key][name] for key in keys] for keys in scenarios.values()])
+        for name in names
     }
 
 
-def _over(values: Sequence[float]) -> OverScenarios:
-    mean, low, high = interval_of_share(values)
-    if len(values) < FEWEST:
-        low = high = math.nan
-    return OverScenarios(mean=mean, low=low, high=high, scenarios=len(values))
+def _of_one(judged: Judged, at: int, measures: Mapping[str, EpisodeMeasure]) -> dict[str, float]:
+    """What one episode counts in each share; NaN where the share is not over it."""
+    columns = {name: one for name, one in judged._asdict().items() if one is not None}
+    alone = judged._replace(**{name: column[at : at + 1] for name, column in columns.items()})
+    return {name: one.of(alone) for name, one in measures.items()}
+
+
+def _over(values: Sequence[Sequence[float]]) -> OverScenarios:
+    counted = [[one for one in of_scenario if one == one] for of_scenario in values]
+    counted = [of_scenario for of_scenario in counted if of_scenario]
+    found = share_over_clusters([sum(one) for one in counted], [len(one) for one in counted])
+    low, high = (math.nan, math.nan) if len(counted) < FEWEST else found[1:]
+    return OverScenarios(mean=found.mean, low=low, high=high, scenarios=len(counted))
 
 
 def _traits(done: Sequence[Deed]) -> dict[str, TraitShown]:

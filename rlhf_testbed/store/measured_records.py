@@ -16,15 +16,14 @@ from rlhf_testbed.store.run_records import Figures, InflationVerdict, JudgedBy
 
 
 class OverScenarios(Record):
-    """A share over scenarios, with the ends of its 95 % interval."""
+    """A share of episodes, with the ends of its 95 % interval; scenarios are clusters of them."""
 
     mean: Figure
-    """Of the scenarios' own shares, each of which counts once."""
     low: Figure
     high: Figure
     """NaN where no interval is claimed: with fewer than three scenarios."""
     scenarios: int
-    """How many have such a share."""
+    """How many have an episode that counts."""
 
 
 class TraitShown(Record):
