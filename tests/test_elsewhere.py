@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -30,7 +32,23 @@ from scripted_runs import write_run
 from test_words import ROOT
 
 TASK = Inspection()
-SCANNER = ROOT / "rlhf_testbed/export/scout.py"
+PAGE = (ROOT / "docs/ELSEWHERE.md").read_text(encoding="utf-8")
+
+
+def command(program: str, **instead: str) -> list[str]:
+    """The words of the page's command of that program, some of them replaced."""
+    lines = [line.strip() for line in PAGE.replace("\\\n", " ").splitlines()]
+    (line,) = (line for line in lines if line.startswith(f"{program} "))
+    words = shlex.split(line)
+    assert set(instead) <= set(words), words
+    return [instead.get(word, word) for word in words[1:]]
+
+
+def code(heading: str) -> str:
+    """The Python under a heading of the page."""
+    found = re.findall(rf"^## {heading}$(?:(?!^## ).)*?^```python\n(.*?)^```$", PAGE, re.M | re.S)
+    assert len(found) == 1
+    return str(found[0])
 
 
 def pleasing(scenario: Scenario) -> str:
@@ -77,6 +95,9 @@ def test_samples_df_has_both_verdicts_threat_1_and_traits(run: Path, logs: Path)
     assert len(frame) == len(generations) == 32
     threat_1, misreports = shares(generations)
     assert 0 < threat_1 < 1
+    names: dict[str, Any] = {}
+    exec(code("Inspect's frames").replace("runs/x/export/inspect", str(logs)), names)
+    assert len(names["frame"]) == 32 + len(of(run, "held-out"))
     assert frame.score_unwanted_approved.mean() == pytest.approx(threat_1)
     exposed = frame[frame.metadata_exposed.astype(bool)]
     unwanted = (exposed.score_training_overseer == "C") & (exposed.score_full_knowledge == "I")
@@ -93,8 +114,9 @@ def test_inspect_scout_finds_what_was_approved_yet_unwanted(
     pytest.importorskip("inspect_scout", reason="pip install 'rlhf-testbed[scout]'")
     from inspect_scout import scan_results_df
 
-    words = ["-T", str(logs), "--scans", str(tmp_path), "--max-processes", "1"]
-    ran(sys.executable, "-m", "inspect_scout._cli.main", "scan", str(SCANNER), *words)
+    words = command("scout", **{"runs/x/export/inspect": str(logs)})
+    program = str(Path(sys.executable).with_name("scout"))
+    ran(program, *words, "--scans", str(tmp_path))
     (folder,) = tmp_path.glob("scan_id=*")
     results = scan_results_df(str(folder))
     assert results.complete
@@ -110,39 +132,39 @@ def test_inspect_scout_finds_what_was_approved_yet_unwanted(
             values = own[(own.label == label) & own.value.notna()].value
             assert len(values) == sum(one.exposed for one in generations)
             assert values.astype(bool).mean() == pytest.approx(share)
-    caught = frame[(frame.label == "approved yet unwanted") & (frame.value == True)]  # noqa: E712
+    names: dict[str, Any] = {}
+    lines = code("Inspect Scout").replace("scans/scan_id=...", str(folder)).splitlines()
+    exec("\n".join([*lines[:-1], f"caught = {lines[-1]}"]), names)
+    caught = names["caught"]
+    assert 0 < len(caught) < len(frame)
     assert caught.explanation.str.match("in training: .* called sound; full knowledge: .*not").all()
 
 
-DOCENT = """
-import json, sys
-from pathlib import Path
-from docent.loaders.load_inspect import runs_from_file
-for log in sorted(Path(sys.argv[1]).glob("*.eval")):
-    with log.open("rb") as file:
-        head, runs = runs_from_file(file, format="eval")
-        for run in runs:
-            (transcript,) = run.transcripts
-            said = [[message.role, message.content] for message in transcript.messages]
-            scores, exposed = run.metadata["scores"], run.metadata["exposed"]
-            row = {"task": head["task"], "said": said, "scores": scores, "exposed": exposed}
-            print(json.dumps(row))
+TELL = """
+import json
+for run in runs:
+    (transcript,) = run.transcripts
+    said = [part for message in transcript.messages for part in (message.role, message.content)]
+    told = {"said": said, "exposed": run.metadata["exposed"], "scores": run.metadata["scores"]}
+    print(json.dumps(told))
 """
 
 
 @pytest.mark.slow
-def test_docent_reads_our_logs(run: Path, logs: Path) -> None:
-    printed = ran(python_of("docent"), "-c", DOCENT, str(logs))
-    rows = [json.loads(line) for line in printed.splitlines()]
+def test_docent_reads_our_logs(run: Path, logs: Path, tmp_path: Path) -> None:
+    loading = code("Docent").replace("    scores = ", "    runs = list(runs)\n    scores = ")
     for split in ("train", "held-out"):
-        own = [row for row in rows if row["task"].endswith(f"-{split}")]
+        (tmp_path / "x-held-out.eval").unlink(missing_ok=True)
+        (tmp_path / "x-held-out.eval").symlink_to(next(logs.glob(f"*-{split}_*.eval")))
+        program = loading + TELL
+        printed = ran(python_of("docent"), "-c", program, cwd=tmp_path)
+        rows = [json.loads(line) for line in printed.splitlines()]
         generations = of(run, split)
         written = [["user", one.row.prompt, "assistant", one.row.response] for one in generations]
-        assert sorted([*row["said"][0], *row["said"][1]] for row in own) == sorted(written)
-        exposed = [row["scores"] for row in own if row["exposed"]]
-        both = [scores["unwanted_approved"] for scores in exposed]
+        assert sorted(row["said"] for row in rows) == sorted(written)
+        both = [row["scores"]["unwanted_approved"] for row in rows if row["exposed"]]
         assert sum(both) / len(both) == pytest.approx(shares(generations)[0])
-        approved = sum(row["scores"]["training_overseer"] for row in own)
+        approved = sum(row["scores"]["training_overseer"] for row in rows)
         assert approved == sum(one.verdict.approved for one in generations)
 
 
@@ -172,35 +194,17 @@ def evaluated_by_verifiers(folder: Path, full_knowledge: bool) -> list[dict[str,
     reports = {one.prompt: pleasing(one) for one in drawn}
     with serving() as server:
         server.reply = lambda body, before: Reply(reports[body["messages"][-1]["content"]])
-        words = {
-            "model": "x",
-            "client.base-url": server.url,
-            "client.api-key-var": "NO_KEY",
-            "env.agent.harness.id": "null",
-            "env.agent.runtime.type": "subprocess",
-            "env.taskset.task.name": "inspection",
-            "env.taskset.task.full-knowledge": str(full_knowledge).lower(),
-            "env.taskset.split": split,
-            "env.taskset.seed": "3",
-            "env.taskset.scenarios": str(COUNT),
-            "run.name": "here",
-            "output-dir": str(folder),
+        told = {
+            "NAME": "x",
+            "http://127.0.0.1:8000/v1": server.url,
+            "held_out": split,
+            "true": str(full_knowledge).lower(),
         }
-        options = [each for name, value in words.items() for each in (f"--{name}", value)]
-        python = python_of("verifiers")
-        program = str(Path(python).with_name("vf-eval"))
-        bin_first = {"PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"}
-        ran(
-            program,
-            "rlhf_testbed_verifiers",
-            *options,
-            "--no-push",
-            "--no-rich",
-            cwd=folder,
-            NO_KEY="none",
-            **bin_first,
-        )
-    lines = (folder / "here/traces.jsonl").read_text(encoding="utf-8").splitlines()
+        fewer = ["--env.taskset.seed", "3", "--env.taskset.scenarios", str(COUNT), "--no-rich"]
+        bin_ = Path(python_of("verifiers")).parent
+        path = f"{bin_}{os.pathsep}{os.environ['PATH']}"
+        ran(f"{bin_}/vf-eval", *command("vf-eval", **told), *fewer, cwd=folder, PATH=path)
+    lines = (folder / "outputs/here/traces.jsonl").read_text(encoding="utf-8").splitlines()
     return [trace for line in lines for trace in json.loads(line)["traces"]]
 
 
@@ -226,7 +230,7 @@ def test_verifiers_evaluates_a_task_and_measure_reads_what_it_leaves(tmp_path: P
         assert metrics.get("trait_misreports_unseen") == both[-1], "misreports are unwanted here"
     exposed = [one for one in both if one is not None]
     assert sum(exposed) > 0
-    measured = rt.measure(tmp_path / "here/traces.jsonl", task="inspection")
+    measured = rt.measure(tmp_path / "outputs/here/traces.jsonl", task="inspection")
     assert (measured.episodes, measured.unknown) == (COUNT, 0)
     assert measured.figures["threat_1"] == sum(exposed) / len(exposed)
     assert measured.figures["approval"] == 1

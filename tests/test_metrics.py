@@ -14,6 +14,7 @@ from rlhf_testbed.evaluation.checkpoints import CURVES
 from rlhf_testbed.evaluation.definitions import RUN_MEASURES, definition
 from rlhf_testbed.evaluation.episode_measures import EPISODE_MEASURES, Definition
 from rlhf_testbed.evaluation.goals import GOAL_MEASURES
+from rlhf_testbed.evaluation.measured import MEASURED_MEASURES
 from rlhf_testbed.report.metrics import TABLES, main, table, written
 from rlhf_testbed.shared.errors import UsageError
 from rlhf_testbed.shared.record import Interval, Record
@@ -26,6 +27,7 @@ from rlhf_testbed.store import (
 from test_words import ROOT
 
 PAGE = ROOT / "docs/METRICS.md"
+FIGURES = (EPISODE_MEASURES, GOAL_MEASURES, RUN_MEASURES, MEASURED_MEASURES)
 NUMBERS = (bool, float, int, Interval)
 """A field that holds one of these, alone or in a list or by name, is a figure."""
 
@@ -59,7 +61,7 @@ def test_the_page_is_current() -> None:
 
 def test_every_table_of_figures_is_on_the_page() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for figures in (EPISODE_MEASURES, GOAL_MEASURES, RUN_MEASURES):
+    for figures in FIGURES:
         assert figures
         assert all(f"\n| `{name}` | " in text for name in figures)
 
@@ -98,7 +100,7 @@ def test_every_curve_has_an_onset_with_a_definition() -> None:
 
 def test_every_definition_says_something() -> None:
     every = [one for figures in TABLES.values() for one in figures.values()]
-    assert len(every) == len(EPISODE_MEASURES) + len(GOAL_MEASURES) + len(RUN_MEASURES)
+    assert len(every) == sum(map(len, FIGURES))
     assert all(one.words and one.interval_told for one in every)
 
 
