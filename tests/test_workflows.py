@@ -51,8 +51,8 @@ def test_ten_workflows_work_as_they_are_written(
     reader = Reader(capsys)
     for parts in sections(PAGE).values():
         reader.read(parts)
-    swept = rt.load("runs/kl-by-rate").table()
-    assert len(swept) == 4
+    swept = rt.load("runs/kl-by-rate").table().arm
+    assert sum(arm.startswith("both kl_coef=") for arm in swept) == 4
     counted = rt.load("runs/corridor-demo").runs().groupby("arm").size()
     assert counted.to_dict() == {"neither": 3, "both": 5}
     assert json.loads((begun / "runs/long/finished.json").read_text())["updates"] == 70
