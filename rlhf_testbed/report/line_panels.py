@@ -27,8 +27,8 @@ DASH = 6
 """Pixels of a line until it is the turn of one that coincides with it."""
 NATS = (0.0, 0.5)
 """What an axis of threat 2 has in any case; below 0.3 nats it counts as none."""
-FULL = 0.8
-"""Opacity of the bands of all arms together: of more arms each is thinner."""
+BAND, FULL = 0.16, 0.8
+"""Opacity of a band, and of those of all arms together: of many arms each is thinner."""
 ALIKE = 0.012
 """Of a panel's height, how near lines are that can't be told apart."""
 TOLD = [
@@ -53,7 +53,7 @@ class Panel(NamedTuple):
     heading: str | None = None
     dashes: Mapping[str, Sequence[float]] = {}
     """Of lines that coincide."""
-    bands: float = 0.16
+    bands: float = BAND
     """Their opacity."""
     by: str = "arm"
     """What has a line of its own."""
@@ -86,7 +86,7 @@ def arm_panels(
     span, panels = span_of(rows), []
     for of, domain in domains.items():
         dashes = taking_turns(means([row for row in rows if row["of"] == of], "arm"), domain)
-        bands = min(Panel._field_defaults["bands"], FULL / len(arms))
+        bands = min(BAND, FULL / len(arms))
         panels.append(Panel(of, having("of", of), domain, span, dashes=dashes, bands=bands))
     charts = [line_panel(one, colour, size, named=bool(named)) for one in panels]
     return ArmPanels(charts, panels, named)
@@ -100,19 +100,17 @@ def line_panel(
     y = alt.Y("value:Q", title=panel.heading, scale=_exactly(panel.domain))
     base = alt.Chart().transform_filter(panel.where).encode(x=x, y=y, color=colour, tooltip=TOLD)
     of = {kind: base.transform_filter(f"datum.kind=='{kind}'") for kind in ("seed", "mean")}
-    bands = (
-        of["mean"].transform_filter("isValid(datum.low)").mark_area(opacity=panel.bands, clip=True)
-    )
+    bands = of["mean"].transform_filter("isValid(datum.low)")
     low = alt.Y("low:Q", title=panel.heading, scale=y["scale"])
-    means = of["mean"].mark_line(strokeWidth=2.5)
+    lines = of["mean"].mark_line(strokeWidth=2.5)
     if panel.dashes:
         turns = alt.Scale(domain=list(panel.dashes), range=[*map(list, panel.dashes.values())])
-        means = means.encode(strokeDash=alt.StrokeDash(f"{panel.by}:N", scale=turns, legend=None))
+        lines = lines.encode(strokeDash=alt.StrokeDash(f"{panel.by}:N", scale=turns, legend=None))
     onsets = base.transform_filter("datum.kind=='onset'")
     drawn = [
         bands.mark_area(opacity=panel.bands, clip=True).encode(y=low, y2="high:Q"),
         of["seed"].mark_line(strokeWidth=1, opacity=0.55).encode(detail=["base:N", "seed:N"]),
-        means,
+        lines,
         onsets.mark_point(shape="diamond", filled=True, size=70, opacity=0.8),
     ]
     if named:
