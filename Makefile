@@ -164,18 +164,20 @@ endef
 
 # Neither goes with the tested versions: verifiers takes openai before 3.0, and what Docent needs takes
 # tenacity before 9.2. So verifiers lies on top of .venv, and Docent, which only reads logs, by itself.
+pinned = $$(grep -qx "\# $$($(BIN)/python -c "$(SAY_PYTHON)")" $(1) && echo "--constraint $(1)")
+
 build/verifiers/.installed: .venv/.installed-dev constraints-verifiers.txt
 	@echo "elsewhere: installing verifiers into build/verifiers, on top of .venv (half a minute)"
 	@$(BIN)/python -m venv build/verifiers
 	@$(BIN)/python -c "import site; print('import site; site.addsitedir(%r)' % site.getsitepackages()[0])" \
 	  > "$$(build/verifiers/bin/python -c 'import site; print(site.getsitepackages()[0])')/beneath.pth"
 	@build/verifiers/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -c constraints-verifiers.txt verifiers uv
+	  $(call pinned,constraints-verifiers.txt) 'verifiers>=0.4,<0.5' uv
 	@touch $@
 
 build/docent/.installed: build/verifiers/.installed constraints-docent.txt
 	@echo "elsewhere: installing Docent into build/docent"
 	@build/verifiers/bin/uv venv --quiet --clear --python $(BIN)/python build/docent
 	@build/verifiers/bin/uv pip install --quiet --python build/docent/bin/python \
-	  --constraint constraints-docent.txt docent
+	  $(call pinned,constraints-docent.txt) docent
 	@touch $@

@@ -16,16 +16,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import rlhf_testbed as rt
 from chat_server import Reply, serving
+from rlhf_testbed.cli import main
 from rlhf_testbed.export.formats import export
 from rlhf_testbed.judging.episode import judge
 from rlhf_testbed.overseers.base import Sight
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
 from rlhf_testbed.overseers.scripted import Scripted
+from rlhf_testbed.shared.record import read
 from rlhf_testbed.store.generations import Filter, Generation, found
+from rlhf_testbed.store.measured_records import Measured
+from rlhf_testbed.store.run_directory import RunDirectory
 from rlhf_testbed.tasks.base import Scenario
 from rlhf_testbed.tasks.inspection import Inspection
 from scripted_runs import write_run
@@ -84,6 +89,23 @@ def shares(generations: list[Generation]) -> tuple[float, float]:
     return sum(map(bool, both)) / len(both), sum(
         bool(one.traits["misreports unseen"]) for one in exposed
     ) / len(exposed)
+
+
+def test_the_pages_own_lines_measure_another_trainers_generations(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = RunDirectory(run).generations("held_out")
+    (line,) = re.findall(r"^    rlhf-testbed (measure completions.*)$", PAGE, re.M)
+    filed = {"completions.parquet": str(file), "found.json": str(tmp_path / "found.json")}
+    monkeypatch.setattr("sys.argv", [filed.get(word, word) for word in ("x", *shlex.split(line))])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    found = read(tmp_path / "found.json", Measured)
+    names: dict[str, Any] = {"frame": pd.read_parquet(file)}
+    exec(code("Threat 1 of another trainer's generations"), names)
+    assert names["found"].figures == pytest.approx(found.figures, nan_ok=True)
+    assert found.figures["threat_1"] == shares(of(run, "held-out"))[0]
 
 
 def test_samples_df_has_both_verdicts_threat_1_and_traits(run: Path, logs: Path) -> None:
