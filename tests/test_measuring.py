@@ -20,10 +20,12 @@ import pytest
 import yaml
 
 import rlhf_testbed as rt
+from chat_server import serving, verdict
 from rlhf_testbed.cli import main
 from rlhf_testbed.evaluation.history import selection_history
 from rlhf_testbed.export.formats import export
 from rlhf_testbed.export.rows import write_rows
+from rlhf_testbed.judging.endpoint import kept
 from rlhf_testbed.judging.episode import judge_cases
 from rlhf_testbed.measures.clusters import share_over_clusters
 from rlhf_testbed.overseers.full_knowledge import FullKnowledge
@@ -326,6 +328,22 @@ def test_what_is_unseen_at_half_knowledge_depends_on_a_name_and_that_is_said(
     (said,) = rt.measure(file, **words, seeds="0-1", knowledge=0.5).remarks
     assert "48 episodes are those of several scenarios" in said
     assert rt.measure(file, **words, seeds="0-1", knowledge=0).remarks == []
+
+
+def test_an_overseer_by_endpoint_judges_and_what_that_took_is_said(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "folder", lambda: tmp_path / "answers")
+    with serving() as server:
+        server.reply = lambda body, before: verdict(0.25, approved=True)
+        words = [f"url={server.url}", "model=judge"]
+        found = rt.measure(file, **BOTH, overseer="endpoint", overseer_args=words)
+    assert (found.figures["approval"], found.figures["score"]) == (1, 0.25)
+    plain = rt.measure(file, **BOTH).figures
+    assert found.figures["unwanted"] == found.figures["unwanted_among_approved"]
+    assert found.figures["unwanted"] == plain["unwanted"]
+    (said,) = found.remarks
+    assert said.startswith("overseer endpoint: judge was asked of")
 
 
 def told_by(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlhf_testbed.evaluation.measured import measured
 from rlhf_testbed.evaluation.placing import Draws, Found, Places, found
+from rlhf_testbed.judging.endpoint import cost
 from rlhf_testbed.judging.overseers import limited_overseer
 from rlhf_testbed.settings.options import parse_options
 from rlhf_testbed.settings.parsing import parse_seeds
@@ -76,6 +77,7 @@ def measure(
             placed = found(rows, places)
             _refuse_nothing(placed, len(rows), places, where)
             figured = measured(placed.episodes, judge)
+        asked = cost.remarks(Path(folder))
     return Measured(
         generations=where,
         task=task,
@@ -89,7 +91,7 @@ def measure(
         unreadable=sum(not one.case.outcome.valid for one in placed.episodes),
         scenarios=len({one.scenario_key for one in placed.episodes}),
         splits=Counter(one.place.split for one in placed.episodes if one.place.split),
-        remarks=_remarks(placed, seen),
+        remarks=[*_remarks(placed, seen), *asked],
         **figured._asdict(),
     )
 
