@@ -19,7 +19,7 @@ import pytest
 
 from chat_server import ChatServer, Reply, again, serving, verdict
 from conftest import SMALL
-from rlhf_testbed.commands.running import evaluate as evaluate_command
+from rlhf_testbed.commands.judging import evaluate as evaluate_command
 from rlhf_testbed.evaluation.evaluate import evaluate
 from rlhf_testbed.judging.endpoint import asking, kept
 from rlhf_testbed.judging.endpoint.asking import asker, rubric_of
