@@ -75,9 +75,9 @@ def test_dose_and_plane_draw_their_rows() -> None:
     plane = threat_plane.figure(found)
     assert len(plane.rows) == 3 * (1 + 2)
     # All three lie in one place: each has its name, and a mark around those before it.
-    assert [name["arm"] for name in plane.names] == [f"both knowledge={k}" for k in (1.0, 0.5, 0.0)]
+    assert [name["arm"] for name in plane.names] == [f"both knowledge={k}" for k in (0.0, 0.5, 1.0)]
     assert {row["arm"]: row["rank"] for row in plane.rows} == {
-        f"both knowledge={k}": rank for rank, k in enumerate((0.0, 0.5, 1.0))
+        f"both knowledge={k}": rank for rank, k in enumerate((1.0, 0.5, 0.0))
     }
 
 

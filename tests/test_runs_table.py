@@ -118,7 +118,7 @@ def test_a_missing_or_damaged_table_is_told_and_the_report_has_the_rest(
     assert source.results.arms["both"].runs.named == [(0, 0), (0, 1), (0, 2)]
     assert plainly(source.results) == plainly(whole)
     kinds = {row["kind"] for row in threat_plane.figure(source.results).rows if row["threat_2"]}
-    assert kinds == {"mean"}, "dots of runs need the table"
+    assert kinds == {"mean"}
 
 
 def test_a_table_without_its_columns_or_of_other_runs_is_refused(small: Path) -> None:

@@ -52,7 +52,9 @@ def figure(results: Results, colours: Mapping[str, str] | None = None) -> Figure
         title=f"{results.task}: both threats under each selection method",
         caption=f"a dot a run; diamonds: means over {seeds_told(results)}, "
         f"{bars_told(results, THREATS)}{ringed}",
-        chart=alt.concat(*panels, data=DRAWN, columns=3).resolve_scale(color="independent"),
+        chart=alt.concat(*panels, data=DRAWN, columns=3).resolve_scale(
+            color="independent", fill="independent", stroke="independent"
+        ),
         rows=rows,
         names=[
             {**name, "method": method}

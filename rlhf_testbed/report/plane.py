@@ -29,8 +29,10 @@ BORDER, NEVER, BEYOND = 1.1, 1.25, 1.42
 """Where arms begin that were never exposed, where they stand, and where the picture ends then."""
 NEAR = 9
 """Pixels in the narrowest picture at which two means would cover each other."""
-DIAMOND, AROUND = 12, 10
-"""How wide the diamond of a mean is, in pixels, and how much wider each that is around others."""
+DIAMOND = 11
+"""How wide the diamond of a mean is, in pixels."""
+AROUND = {"seed": 4, "mean": 10}
+"""How much wider each is that is around others."""
 CELL = 8
 """Dots that are nearer to each other are one obstacle to a name."""
 
@@ -77,13 +79,12 @@ class Plane:
     def ranked(self) -> list[Mapping[str, Any]]:
         """Its rows with the rank of their arm among those whose means lie in one place.
 
-        The larger ones come first, so that they are drawn below.
+        The first arm of them has the highest: what is around others is drawn before them.
         """
-        means = self._means(self.rows)
+        means = self._means(self.rows)[::-1]
         found = labels.ranks([self.place(row) for row in means], NEAR)
         rank = {row["arm"]: of for row, of in zip(means, found, strict=True)}
-        ranked = [{**row, "rank": rank.get(row["arm"], 0)} for row in self.rows]
-        return sorted(ranked, key=lambda row: -row["rank"])
+        return [{**row, "rank": rank.get(row["arm"], 0)} for row in self.rows]
 
     def named(self) -> list[dict[str, Any]] | None:
         """A row for each arm's name, laid out beside its mean; None where there is no room."""
@@ -143,39 +144,42 @@ class Plane:
         strip = self.frame.right > RIGHT
         x = alt.X("across:Q", title=titles[0], scale=across, axis=_shares(strip=strip))
         y = alt.Y("threat_2:Q", title=titles[1], scale=up)
-        drawn = alt.Chart().transform_filter(where).transform_calculate(across=ACROSS, size=SIZED)
-        layers = self._marks(drawn.encode(x=x, y=y, color=colour))
+        drawn = alt.Chart().transform_filter(where).transform_calculate(across=ACROSS)
+        layers = self._marks(drawn.encode(x=x, y=y), colour)
         if strip:
             border = alt.Chart().transform_aggregate(rows="count()")  # one line, not one a row
             border = border.mark_rule(strokeDash=[3, 3], color=QUIET)
             layers.insert(0, border.encode(x=alt.X(datum=BORDER, scale=across)))
         return [*layers, *names.layers(x, y, colour, where, across=ACROSS)] if named else layers
 
-    def _marks(self, drawn: alt.Chart) -> list[alt.Chart]:
-        """Runs, whiskers and means, what is around others before what is within."""
-        seeds, means = (drawn.transform_filter(f"datum.kind=='{kind}'") for kind in KINDS)
-        around, alone = "datum.rank > 0", "datum.rank == 0"
-        runs = sum(row["kind"] == "seed" for row in self.rows)
-        seeds = seeds.encode(tooltip=list(TOLD.values()))
-        means = means.encode(tooltip=[TOLD[name] for name in ("arm", "threat_1", "threat_2")])
-        bars = means.mark_rule(clip=True).encode(strokeWidth=WHISKER)
+    def _marks(self, drawn: alt.Chart, colour: alt.Color) -> list[alt.Chart]:
+        """Runs, whiskers and means: full, or hollow and larger where they are around others."""
+        thin = dot(sum(row["kind"] == "seed" for row in self.rows))
+        sides = {"seed": thin["size"] ** 0.5, "mean": DIAMOND}
+        own = {"scale": colour["scale"], "legend": None}
+        full = alt.condition("datum.rank == 0", alt.Fill("arm:N", **own), alt.value("transparent"))
+        hollow = {"stroke": alt.Stroke("arm:N", **own), "fill": full}
+        seeds, means = (
+            drawn.transform_filter(f"datum.kind=='{kind}'")
+            .transform_calculate(size=f"pow({side} + {AROUND[kind]} * datum.rank, 2)")
+            .encode(size=alt.Size("size:Q", scale=None), **hollow)
+            for kind, side in sides.items()
+        )
+        bars = drawn.transform_filter("datum.kind=='mean'").mark_rule(clip=True)
+        bars = bars.encode(color=colour, strokeWidth=WHISKER)
         low, left = (drawn.encoding[axis].copy() for axis in ("y", "x"))
         low.shorthand, left.shorthand = "low_2:Q", "low_1:Q"
-        diamond = {"shape": "diamond", "strokeWidth": 2, "opacity": 1}
-        sized = alt.Size("size:Q", scale=None)
+        seeds = seeds.mark_point(shape="circle", strokeWidth=1.5, opacity=thin["opacity"])
+        means = means.mark_point(shape="diamond", strokeWidth=2, opacity=1)
         return [
-            seeds.transform_filter(around).mark_point(shape="circle", **dot(runs, 130, 0.8)),
-            seeds.transform_filter(alone).mark_circle(**dot(runs)),
+            seeds.encode(tooltip=list(TOLD.values())),
             bars.encode(y=low, y2="high_2:Q"),
             bars.encode(x=left, x2="high_1:Q"),
-            means.transform_filter(around).mark_point(filled=False, **diamond).encode(size=sized),
-            means.transform_filter(alone).mark_point(filled=True, **diamond).encode(size=sized),
+            means.encode(tooltip=[TOLD[name] for name in ("arm", "threat_1", "threat_2")]),
         ]
 
 
-KINDS = ("seed", "mean")
 ACROSS = f"isValid(datum.threat_1) ? datum.threat_1 : {NEVER}"
-SIZED = f"pow({DIAMOND} + {AROUND} * datum.rank, 2)"
 WHISKER = alt.StrokeWidth("rank:Q", scale=alt.Scale(domain=[0, 1], range=[2, 4]), legend=None)
 """Of whiskers in one place, one shows at both sides of the other."""
 TOLD = {
@@ -190,7 +194,7 @@ TOLD = {
 
 def _radius(rank: int) -> float:
     """Half of what a diamond of that rank is wide, in pixels."""
-    return (DIAMOND + AROUND * rank) / 2
+    return (DIAMOND + AROUND["mean"] * rank) / 2
 
 
 def _shares(*, strip: bool) -> alt.Axis:
