@@ -110,5 +110,5 @@ testbed.watchCharts = () => {
     }, 200);
   });
   addEventListener("beforeprint", () => charts.forEach((chart) => testbed.drawChart(chart, testbed.SHEET)));
-  addEventListener("afterprint", again);
+  addEventListener("afterprint", anew);
 };
