@@ -205,7 +205,7 @@ def test_a_link_from_the_comparison_leads_on(opened: Opened) -> None:
     page = opened.go("#generation/selection_only/0/training/6/4")
     page.locator(".card a", has_text="neither").first.click()
     page.wait_for_function("() => location.hash.startsWith('#generation/neither/0/')")
-    assert "neither, seed 0" in page.locator("#generation-title").inner_text()
+    page.locator("#generation-title", has_text="neither, seed 0").wait_for()
 
 
 @pytest.mark.parametrize("address", ["both/9/training/1/1", "%E0%A4%A", "", "both/0/held_out"])

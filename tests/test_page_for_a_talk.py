@@ -25,7 +25,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 if not Path(CHROMIUM).exists():
     pytest.skip(f"no browser at {CHROMIUM} (Debian: chromium)", allow_module_level=True)
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DOTS = "figure[data-chart=threat_plane] .picture [role=button]"
 OUT_OF_SIGHT = "() => [...document.querySelectorAll('.picture')].every(p => p.dataset.drawn)"
 

@@ -157,7 +157,11 @@ def _misbehave_out_of_sight(task: Task) -> str:
         selection_differential([verdict.score for verdict in verdicts], bad)
         for verdicts in (limited, knowing)
     )
-    ask(gains > 0, f"{told}; scores at κ = 0 make it rarer ({gains:+.3f}): it must gain by them")
+    ask(
+        gains > 0,
+        f"{told}; scores at κ = 0 make it rarer ({gains:+.3f}): where nobody sees it, it has to "
+        "score better on average than all else that is done (let honesty cost more)",
+    )
     ask(costs < 0, f"{told}; scores under full knowledge make it no rarer ({costs:+.3f})")
     return f"{told}; {hidden:.2f} are approved at κ = 0 and unwanted"
 

@@ -38,7 +38,8 @@ FROM_0_TO_1 = (LanguageModel, Endpoint)
 MEANING = (
     "an error of sight and another scale look alike then, so that deceptive inflation and "
     "overjustification are not judged (docs/METRICS.md), and scores weigh otherwise against "
-    "kl_coef (docs/METHODS.md); threat 1 goes by approval, and stands"
+    "kl_coef (docs/METHODS.md); threat 1 goes by approval, and stands (where all is to be judged: "
+    "give the task's own score for what is seen)"
 )
 """What another scale means for a run."""
 

@@ -24,6 +24,8 @@ from rlhf_testbed.shared.arrays import Floats, FloatsLike
 Conclusion: TypeAlias = Literal["moved", "equivalent", "undecided"]
 Unit: TypeAlias = Literal["seed", "base policy"]
 """What is independent: the training seed of one base policy, or the base policy."""
+LEAST_P = 1e-6
+"""Smaller ones are not told: no p is nothing, and what a test assumes holds nowhere so exactly."""
 PLURAL = {"seed": "seeds", "base policy": "base policies"}
 
 
@@ -91,7 +93,7 @@ def decide(
     >>> decide([0.98], [0.02], bound=0.1)
     Decision(verdict='undecided', reason='1 seed')
     >>> decide([0.5, 0.6, 0.7], [0.0, 0.1, 0.2], bound=0.1).reason
-    'difference 0.5 (95 % interval 0.5 to 0.5, p = 0); the same in all 3 seeds'
+    'difference 0.5 (95 % interval 0.5 to 0.5, p < 1e-06); the same in all 3 seeds'
     """
     x = differences(a, b)
     test, alike = paired_test(a, b), equivalence(a, b, bound)
@@ -132,7 +134,9 @@ def _ends(low: float, high: float, limit: float) -> str:
 
 def _p(p: float, by: float, of: int) -> str:
     """A p, with what becomes of it among several."""
-    return f"p = {p:.2g}" + (f", {by:.2g} among {of} contrasts" if of > 1 else "")
+    shown = f"p < {LEAST_P:g}" if p < LEAST_P else f"p = {p:.2g}"
+    among = f"{max(by, LEAST_P):.2g} among {of} contrasts"
+    return f"{shown}, {among}" if of > 1 else shown
 
 
 def _neither(p: float, p_equivalent: float, of: int, bound: float) -> str:

@@ -76,8 +76,9 @@ testbed.Browser = class {
     this.table.draw();
   }
 
-  // Sets some filters and clears all others.
+  // Sets some filters and clears all others, what was just typed, too.
   set(filters) {
+    clearTimeout(this.typed);
     for (const field of this.form.elements) if (field.name) field.value = filters[field.name] ?? "";
     this.update();
   }
@@ -88,14 +89,13 @@ testbed.Browser = class {
   }
 
   listen() {
-    let timer = 0;
     const update = () => {
       this.say("");
       this.update();
     };
     this.form.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(update, 60);
+      clearTimeout(this.typed);
+      this.typed = setTimeout(update, 60);
     });
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("reset", () => setTimeout(update));
