@@ -25,7 +25,7 @@ from rlhf_testbed.contract import check_overseer, check_task
 from rlhf_testbed.settings.plugins import overseer_class, task_named
 task = task_named("strict")
 results = [*check_task(task), *check_overseer(overseer_class("grudging"), [task])]
-assert len(results) == 30
+assert len(results) == 36
 assert [result for result in results if result.status != "PASS"] == []
 
 from rlhf_testbed.overseers.base import Sight

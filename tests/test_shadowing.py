@@ -106,7 +106,8 @@ def test_the_old_names_are_the_same_modules(tmp_path: Path) -> None:
 
 
 def test_what_is_installed_has_no_name_that_everybody_uses(tmp_path: Path) -> None:
-    """A wheel holds our tasks and overseers within `rlhf_testbed`, and nothing beside it."""
+    """A wheel holds our tasks and overseers within `rlhf_testbed`, and beside it nothing but the
+    module by which verifiers, which takes no dots in a name, finds them."""
     import zipfile
 
     build = "import setuptools.build_meta as b, sys; print(b.build_wheel(sys.argv[1]))"
@@ -116,6 +117,9 @@ def test_what_is_installed_has_no_name_that_everybody_uses(tmp_path: Path) -> No
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"rlhf_testbed"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "rlhf_testbed",
+        "rlhf_testbed_verifiers.py",
+    }
     for name in ("tasks/corridor.py", "overseers/scripted.py", "py.typed", "report/assets/main.js"):
         assert f"rlhf_testbed/{name}" in names, ended.stderr

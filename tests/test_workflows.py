@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 import rlhf_testbed as rt
 from pages import Reader, sections
+from rlhf_testbed.cli import main
 from rlhf_testbed.policy.base_policy import load_base_policy
 from rlhf_testbed.policy.base_shelves import SHIPPED
 from test_words import ROOT
@@ -70,6 +72,32 @@ def test_ten_workflows_work_as_they_are_written(
     assert r"\toprule" in (begun / "paper/arms.tex").read_text()
     assert (begun / "paper/threat_plane.pdf").read_bytes().startswith(b"%PDF")
     assert "vega" in (begun / "plane.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--overseer", "scriptd"], "overseer 'scriptd' is unknown (did you mean 'scripted'?"),
+        (["--knowledge", "1"], "full_knowledge sees everything"),
+    ],
+)
+def test_whom_no_run_can_be_judged_by_is_told_once(
+    evaluated: Path,
+    tmp_path: Path,
+    words: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for seed in range(2):
+        shutil.copytree(evaluated, tmp_path / f"both/seed-{seed}")
+    monkeypatch.setattr("sys.argv", ["rlhf-testbed", "evaluate", str(tmp_path), *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count("error") == 1
+    assert said in told
 
 
 def test_there_are_ten() -> None:

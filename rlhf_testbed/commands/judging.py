@@ -82,7 +82,8 @@ def _each(
     except JobsFailed as failed:
         raise ended_by(failed, "The other runs are judged.") from None
     print_runs(found, console)
-    print(f"\nfiled in evaluation/{found[0].judged_by.name} of each run")
+    names = {one.judged_by.name for one in found}  # κ is each run's own, unless it was given
+    print(f"\nfiled in evaluation/{names.pop() if len(names) == 1 else ''} of each run")
 
 
 def latent(

@@ -36,13 +36,14 @@ def judge_runs(
 ) -> list[Measures]:
     """What the overseer found in each run; raises `JobsFailed` once all others are judged.
 
-    `engine`: by default this machine's cores.
+    `engine`: by default this machine's cores. Raises `UsageError` where it can't judge at all.
     """
+    folders = [_folder(one, asked) for one in runs]
     jobs = [
         Job(f"{one.path.parent.name}/{one.path.name}", judge, (one.path, asked)) for one in runs
     ]
     (engine or Local()).run(jobs, Orders(preload=[__name__]))
-    return [read(_folder(one, asked) / Measures.file, Measures) for one in runs]
+    return [read(folder / Measures.file, Measures) for folder in folders]
 
 
 def judge(watcher: Watcher, path: Path, asked: Asked) -> None:
