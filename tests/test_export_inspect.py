@@ -235,6 +235,7 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+@pytest.mark.slow
 def test_inspect_view_shows_both_verdicts_and_a_reason(
     viewer: str, record: Record, tmp_path: Path
 ) -> None:

@@ -147,6 +147,7 @@ def test_the_second_gate_stands_second() -> None:
     assert [gate.name for gate in gates.in_order(static, honest)] == list("1234567")
 
 
+@pytest.mark.slow
 def test_gate_1_fails_when_the_prompt_does_not_tell(
     base: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +157,7 @@ def test_gate_1_fails_when_the_prompt_does_not_tell(
     assert gate.figure["right"] < 0.8
 
 
+@pytest.mark.slow
 def test_gate_1_is_degenerate_when_any_response_is_right(
     base: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

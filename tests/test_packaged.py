@@ -305,6 +305,7 @@ def _shown(words: str, cache: Path) -> str:
     return ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_no_bar_of_a_library_is_shown(file: Path, tmp_path: Path) -> None:  # noqa: F811
     """Neither of turning a GGUF file into floats nor of reading weights."""
     assert _shown(str(file), tmp_path) == ""

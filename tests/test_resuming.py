@@ -137,6 +137,7 @@ def test_a_method_that_keeps_no_state_begins_again(
     assert _content(_train(run.path, resume=True)) == whole
 
 
+@pytest.mark.slow
 def test_states_are_kept_to_a_limit_and_end_with_a_run_that_can_not_go_on(tmp_path: Path) -> None:
     run = _train(tmp_path / "run", ["--save_total_limit", "3"], stop=11)
     assert _states(run) == [6, 8, 10]
@@ -281,6 +282,7 @@ def test_an_unfinished_run_of_an_experiment_goes_on(tmp_path: Path, whole: dict[
     assert not list(folder.parent.glob("*.interrupted-*"))
 
 
+@pytest.mark.slow
 def test_a_folder_in_which_another_run_had_begun_is_set_aside(tmp_path: Path) -> None:
     from rlhf_testbed.experiment.jobs import train_and_evaluate
 

@@ -24,7 +24,7 @@ from rlhf_testbed.shared.arrays import Floats, FloatsLike
 Conclusion: TypeAlias = Literal["moved", "equivalent", "undecided"]
 Unit: TypeAlias = Literal["seed", "base policy"]
 """What is independent: the training seed of one base policy, or the base policy."""
-LEAST_P = 1e-6
+LEAST_P = 1e-9
 """Smaller ones are not told: no p is nothing, and what a test assumes holds nowhere so exactly."""
 PLURAL = {"seed": "seeds", "base policy": "base policies"}
 
@@ -93,7 +93,7 @@ def decide(
     >>> decide([0.98], [0.02], bound=0.1)
     Decision(verdict='undecided', reason='1 seed')
     >>> decide([0.5, 0.6, 0.7], [0.0, 0.1, 0.2], bound=0.1).reason
-    'difference 0.5 (95 % interval 0.5 to 0.5, p < 1e-06); the same in all 3 seeds'
+    'difference 0.5 (95 % interval 0.5 to 0.5, p < 1e-09); the same in all 3 seeds'
     """
     x = differences(a, b)
     test, alike = paired_test(a, b), equivalence(a, b, bound)
