@@ -51,6 +51,11 @@ class Opened:
         return self.page
 
 
+def await_count(page: Any, count: int) -> None:
+    """Waits until the table says that so many generations pass the filters."""
+    page.locator("#generations_info", has_text=f"of {count} gen").wait_for()
+
+
 def becomes(page: Any, script: str, arg: object = None) -> None:
     """Waits until a script is true: what follows an action may follow after a moment."""
     page.wait_for_function(script, arg=arg, timeout=30_000)

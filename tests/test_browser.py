@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chromium import CHROMIUM, Opened, becomes, launched
+from chromium import CHROMIUM, Opened, await_count, becomes, launched
 from rlhf_testbed.report import figures
 from rlhf_testbed.report.page import write_browser, write_report
 from rlhf_testbed.store.generations import Filter, generations
@@ -80,11 +80,6 @@ def draw_all(page: Any) -> None:
     for figure in page.locator("figure[data-chart]").all():
         figure.scroll_into_view_if_needed()
         figure.locator(".picture[data-drawn] svg").first.wait_for()
-
-
-def await_count(page: Any, count: int) -> None:
-    """Waits until the table says that so many generations pass the filters."""
-    page.locator("#generations_info", has_text=f"of {count} gen").wait_for()
 
 
 def turning(page: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chromium import CHROMIUM, Opened, becomes, launched
+from chromium import CHROMIUM, Opened, await_count, becomes, launched
 from rlhf_testbed.report import figures
 from rlhf_testbed.report.headline import headline
 from rlhf_testbed.report.page import write_report
@@ -64,11 +64,6 @@ def plane(page: Any) -> Any:
     """The dots of the threat plane, once they can be operated."""
     page.locator(DOTS).first.wait_for()
     return page.locator(DOTS)
-
-
-def await_count(page: Any, count: int) -> None:
-    """Waits until the table says that so many generations pass the filters."""
-    page.locator("#generations_info", has_text=f"of {count} gen").wait_for()
 
 
 def filters(page: Any) -> dict[str, str]:

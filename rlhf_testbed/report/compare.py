@@ -30,8 +30,7 @@ from rlhf_testbed.measures.decisions import PLURAL
 from rlhf_testbed.measures.statistics import LEVEL
 from rlhf_testbed.report.compare_generations import print_example, print_responses, say
 from rlhf_testbed.report.contrast_tables import LEFT, VERDICT_STYLE
-from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.shared.record import write_over
 from rlhf_testbed.store.comparison_records import ArmCompared, Comparison, Movement, Side
 
 LONGEST = 40
@@ -76,16 +75,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
 
 def write_comparison(found: Comparison, file: Path) -> Path:
     """Files everything as JSON; raises `UsageError` where another file than a comparison is."""
-    if file.exists():
-        try:
-            read(file, Comparison)
-        except UsageError:
-            raise UsageError(
-                f"{file}: is there, and is no comparison: it is not overwritten (name another "
-                "--json FILE)"
-            ) from None
-    write(file, found)
-    return file
+    return write_over(file, found, "is no comparison")
 
 
 def _print_differing(found: Comparison, console: Console) -> None:

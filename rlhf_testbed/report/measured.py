@@ -18,8 +18,7 @@ from rich.table import Table
 
 from rlhf_testbed.evaluation.definitions import definition
 from rlhf_testbed.report.contrast_tables import LEFT
-from rlhf_testbed.shared.errors import UsageError
-from rlhf_testbed.shared.record import read, write
+from rlhf_testbed.shared.record import write_over
 from rlhf_testbed.store.measured_records import Measured, OverScenarios
 from rlhf_testbed.store.run_records import KNOWING
 
@@ -62,16 +61,7 @@ def print_measured(found: Measured, console: Console) -> None:
 
 def write_measured(found: Measured, file: Path) -> Path:
     """Files it as JSON; raises `UsageError` where another file is than one of these."""
-    if file.exists():
-        try:
-            read(file, Measured)
-        except UsageError:
-            raise UsageError(
-                f"{file}: is there, and holds no such measures: it is not overwritten (name "
-                "another --json FILE)"
-            ) from None
-    write(file, found)
-    return file
+    return write_over(file, found, "holds no such measures")
 
 
 def _left_out(found: Measured) -> list[str]:

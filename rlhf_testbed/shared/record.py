@@ -88,6 +88,22 @@ def write(file: Path, record: Record) -> None:
     write_text(file, record.model_dump_json(indent=2) + "\n")
 
 
+def write_over(file: Path, record: Record, instead: str) -> Path:
+    """Writes a record to a file that a person named; over one of its kind and over nothing else.
+
+    `instead`: what to say of another file, like `is no comparison`. Raises `UsageError` for one.
+    """
+    if file.exists():
+        try:
+            read(file, type(record))
+        except UsageError:
+            raise UsageError(
+                f"{file}: is there, and {instead}: it is not overwritten (name another --json FILE)"
+            ) from None
+    write(file, record)
+    return file
+
+
 def write_settings(file: Path, record: Record, header: str) -> None:
     """Writes a record as YAML below a header of comments, whole or not at all."""
     content = record.model_dump(mode="json")
